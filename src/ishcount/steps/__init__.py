@@ -1,0 +1,1 @@
+"""The steps of one slide: pure functions on arrays and tables, strangers to each other."""
