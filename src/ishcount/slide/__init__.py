@@ -1,0 +1,1 @@
+"""Whole-slide images: opened by content, read tile by tile, never written."""
