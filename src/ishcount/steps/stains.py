@@ -1,0 +1,279 @@
+"""Stain colours of one slide: learned once from sampled windows, then frozen.
+
+Each stain is a unit vector of optical density in R, G, B (Ruifrok and Johnston 2001). Haematoxylin is measured
+on the slide. A chromogen is measured where there is enough of it and drawn half-way back to its reference,
+because on a slide with few positives its pixels are few and an error of 5 degrees adds half the false counts
+(measured on phantoms, see docs/methods.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from ishcount.core.errors import SlideError
+from ishcount.core.optical_density import block_mean, to_od, unmixing_tables
+from ishcount.core.settings import Settings
+from ishcount.core.units import PixelSize
+
+# Haematoxylin and DAB as in Ruifrok and Johnston 2001; Fast Red, Fast Blue and AEC as in CellProfiler's
+# UnmixColors. No measured vector of HRP-Green was at hand: absorbs red most, a starting guess.
+REFERENCE: dict[str, tuple[float, float, float]] = {
+    "haematoxylin": (0.65, 0.70, 0.29),
+    "fast_red": (0.21, 0.85, 0.48),
+    "dab": (0.27, 0.57, 0.78),
+    "hrp_green": (0.80, 0.35, 0.49),
+    "fast_blue": (0.749, 0.606, 0.267),
+    "aec": (0.274, 0.679, 0.680),
+}
+MELANIN = (0.31, 0.47, 0.83)  # absorption falls as about wavelength^-3.5 (Jacques 2013)
+AUTO_CHROMOGENS = ("fast_red", "dab")
+
+Array = npt.NDArray[np.float64]
+
+
+class StainParams(Settings):
+    """How stain colours are measured."""
+
+    vectors: dict[str, tuple[float, float, float]] = Field(
+        {}, description="stain name -> fixed R, G, B optical density; a stain named here is not measured"
+    )
+    haematoxylin_cone_deg: float = Field(18.0, gt=0, le=45, description="pixels this near the reference count as haematoxylin (docs/methods.md)")
+    haematoxylin_strongest: float = Field(0.4, gt=0, le=1, description="share of the darkest such pixels used (docs/methods.md)")
+    chromogen_cone_deg: float = Field(14.0, gt=0, le=45, description="pixels this near the reference may be chromogen (docs/methods.md)")
+    chromogen_min_pixels: int = Field(200, ge=1, description="fewer such pixels of 0.5 um: keep the reference (about 15 dots of 1.8 um2)")
+    chromogen_shrinkage: float = Field(0.5, ge=0, le=1, description="weight of the reference beside the measured colour (docs/methods.md)")
+    min_angle_deg: float = Field(15.0, ge=0, le=90, description="stain pairs nearer than this are flagged: noise grows as 1/sin(angle), fourfold here")
+    max_diffuse_od: float = Field(0.12, ge=0, description="median chromogen OD of all tissue above this is no punctate stain (H&E and IHC tiles: 0.15-0.5, phantoms: under 0.08)")
+
+
+@dataclass(frozen=True)
+class StainModel:
+    """The frozen colours of one slide. `vectors` are unit rows in the order of `names`, haematoxylin first."""
+
+    white: tuple[float, float, float]
+    white_source: str
+    names: tuple[str, ...]
+    vectors: tuple[tuple[float, float, float], ...]
+    sources: tuple[str, ...]
+    n_pixels: tuple[int, ...]
+    angle_to_reference_deg: tuple[float, ...]
+    uncertainty_deg: tuple[float, ...]
+    diffuse_od: tuple[float, ...]
+    mismatch: str = ""
+    ill_conditioned: str = ""
+
+    def rows(self) -> Array:
+        """Three unit rows: the stains, and for a single chromogen the direction that neither absorbs in."""
+        rows = [np.asarray(vector) for vector in self.vectors]
+        if len(rows) == 2:
+            rows.append(unit(np.cross(rows[0], rows[1])))
+        return np.stack(rows)
+
+    def tables(self) -> npt.NDArray[np.int32]:
+        """The tables `core.optical_density.separate` sums."""
+        return unmixing_tables(self.white, self.rows())
+
+
+def unit(vector: npt.ArrayLike) -> Array:
+    """`vector` at length 1."""
+    array = np.asarray(vector, dtype=np.float64)
+    return np.asarray(array / np.linalg.norm(array))
+
+
+def angle_deg(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Angle between two colours in degrees."""
+    return float(np.degrees(np.arccos(np.clip(unit(a) @ unit(b), -1, 1))))
+
+
+def estimate_white(overview: npt.NDArray[np.uint8], glass: npt.NDArray[np.bool_]) -> tuple[tuple[float, float, float], str]:
+    """The colour of light through empty glass: the median of glass, else the 99.9th percentile of everything.
+
+    `overview` uint8 (h, w, 3), `glass` bool (h, w). At least 50 cells of glass (about 800 um2 at 4 um/px) are
+    asked for. Returns (R, G, B) and "glass" or "percentile".
+    """
+    if np.count_nonzero(glass) >= 50:
+        red, green, blue = np.median(overview[glass], axis=0)
+        return (float(red), float(green), float(blue)), "glass"
+    red, green, blue = np.percentile(overview.reshape(-1, 3), 99.9, axis=0)
+    return (float(red), float(green), float(blue)), "percentile"
+
+
+def refuse_dark_field(overview: npt.NDArray[np.uint8]) -> None:
+    """SlideError E_STAIN for fluorescence or dark field: most of the picture is darker than any bright field.
+
+    Bright-field tissue transmits some light in its brightest channel nearly everywhere; half of the picture
+    below grey level 60 in all channels (OD 0.6 in every colour) is background that emits no light.
+    """
+    dark = float(np.mean(overview.max(axis=-1) < 60))
+    if dark > 0.5:
+        raise SlideError(
+            f"{dark:.0%} of the picture is black, as in fluorescence; ishcount counts chromogenic stains on a bright field",
+            "E_STAIN",
+        )
+
+
+def _grid_od(windows: Sequence[npt.NDArray[np.uint8]], white: npt.ArrayLike, factor: int) -> list[Array]:
+    return [to_od(block_mean(window, factor), white) for window in windows]
+
+
+def _tissue(od: Array) -> Array:
+    """Pixels that absorb: mean OD above 0.06, twice the OD of dirty glass."""
+    flat = od.reshape(-1, 3)
+    return np.asarray(flat[flat.mean(axis=1) > 0.06])
+
+
+def measure_haematoxylin(od: Array, params: StainParams) -> tuple[Array, int, float]:
+    """Median colour (unit vector), pixels used, and its uncertainty in degrees, from tissue pixels (n, 3)."""
+    reference = unit(REFERENCE["haematoxylin"])
+    strength = np.linalg.norm(od, axis=1)
+    near = (strength > 0.2) & (od @ reference > np.cos(np.radians(params.haematoxylin_cone_deg)) * strength)
+    if np.count_nonzero(near) < 500:
+        return reference, 0, float("nan")
+    od, strength = od[near], strength[near]
+    strongest = strength >= np.quantile(strength, 1 - params.haematoxylin_strongest)
+    colours = od[strongest] / strength[strongest, None]
+    return unit(np.median(colours, axis=0)), len(colours), _spread_deg(colours)
+
+
+def _spread_deg(colours: Array) -> float:
+    """Standard error of the median direction, pixels in a nucleus counted as one (about 100 of 0.25 um2)."""
+    spread = np.degrees(np.linalg.norm(np.median(np.abs(colours - np.median(colours, axis=0)), axis=0))) * 1.4826
+    return float(spread * 1.2533 / np.sqrt(max(1.0, len(colours) / 100)))
+
+
+def _concentrations(od: Array, haematoxylin: Array, chromogen: npt.ArrayLike) -> Array:
+    rows = np.stack([haematoxylin, unit(chromogen), unit(np.cross(haematoxylin, unit(chromogen)))])
+    return np.asarray(od @ np.linalg.inv(rows))
+
+
+def local_chromogen(grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float) -> Array:
+    """Colours (n, 3) of grid pixels that are compact spots of chromogen `name`.
+
+    Compact: 0.10 OD above the mean of the surrounding 6 um, which leaves out diffuse counterstain. Pixels
+    nearer to haematoxylin or melanin than to the chromogen are left out.
+    """
+    reference = unit(REFERENCE[name])
+    rivals = np.stack([haematoxylin, unit(MELANIN)])
+    side = 2 * max(1, round(3 / grid_um)) + 1
+    found = []
+    for od in grids:
+        chromogen = np.ascontiguousarray(_concentrations(od, haematoxylin, reference)[..., 1])
+        spot = chromogen - cv2.blur(chromogen, (side, side)) > 0.10
+        colours = od[spot]
+        colours = colours / np.linalg.norm(colours, axis=1, keepdims=True)
+        likeness = colours @ reference
+        keep = (likeness > np.cos(np.radians(params.chromogen_cone_deg))) & (likeness > (colours @ rivals.T).max(axis=1))
+        found.append(colours[keep])
+    return np.concatenate(found) if found else np.empty((0, 3))
+
+
+def choose_chromogen(grids: Sequence[Array], haematoxylin: Array, params: StainParams, grid_um: float) -> str:
+    """The chromogen of `AUTO_CHROMOGENS` whose compact spots are at least three times as many; else E_STAIN."""
+    counts = {name: len(local_chromogen(grids, haematoxylin, name, params, grid_um)) for name in AUTO_CHROMOGENS}
+    (best, most), (_, second) = sorted(counts.items(), key=lambda item: -item[1])[:2]
+    if most < params.chromogen_min_pixels or most < 3 * second:
+        raise SlideError(
+            f"cannot tell the chromogen from the pixels (spots of {', '.join(f'{k}: {v}' for k, v in counts.items())}); "
+            "name it, as in --marker IFNG:fast_red",
+            "E_STAIN",
+        )
+    return best
+
+
+def learn_stains(
+    windows: Sequence[npt.NDArray[np.uint8]],
+    white: tuple[float, float, float],
+    chromogens: Sequence[str],
+    pixel_size: PixelSize,
+    params: StainParams = StainParams(),
+    *,
+    white_source: str = "glass",
+) -> StainModel:
+    """Freeze the colours of a slide from level-0 `windows` (uint8 (h, w, 3)) of its tissue.
+
+    `chromogens`: one or two names, or "auto" (SlideError E_STAIN when the pixels do not tell). With no window
+    the references are used. Two chromogens leave no residual direction.
+    """
+    factor = max(1, round(0.5 / pixel_size.mean_um))
+    grid_um = factor * pixel_size.mean_um
+    grids = _grid_od(windows, white, factor)
+    pixels = np.concatenate([_tissue(od) for od in grids]) if grids else np.empty((0, 3))
+    measured = {"haematoxylin": measure_haematoxylin(pixels, params)}
+    haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
+    names = ["haematoxylin"]
+    for chromogen in chromogens:
+        name = choose_chromogen(grids, haematoxylin, params, grid_um) if chromogen == "auto" else chromogen
+        names.append(name)
+        if name in REFERENCE:
+            measured[name] = _measure_chromogen(grids, haematoxylin, name, params, grid_um)
+    vectors, sources, counts, spreads = [], [], [], []
+    for name in names:
+        estimate, n_pixels, spread = measured.get(name, (unit(params.vectors.get(name, (1, 1, 1))), 0, float("nan")))
+        fixed = name in params.vectors
+        vectors.append(unit(params.vectors[name]) if fixed else estimate)
+        sources.append("user" if fixed else "measured" if n_pixels else "reference")
+        counts.append(n_pixels)
+        spreads.append(spread)
+    diffuse = _diffuse_od(pixels, vectors)
+    return StainModel(
+        white=white,
+        white_source=white_source,
+        names=tuple(names),
+        vectors=tuple((float(v[0]), float(v[1]), float(v[2])) for v in vectors),
+        sources=tuple(sources),
+        n_pixels=tuple(counts),
+        angle_to_reference_deg=tuple(angle_deg(v, REFERENCE.get(n, v)) for n, v in zip(names, vectors, strict=True)),
+        uncertainty_deg=tuple(spreads),
+        diffuse_od=diffuse,
+        mismatch=_mismatch(names, diffuse, counts, params),
+        ill_conditioned=_ill_conditioned(names, vectors, params),
+    )
+
+
+def _measure_chromogen(
+    grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float
+) -> tuple[Array, int, float]:
+    reference = unit(REFERENCE[name])
+    colours = local_chromogen(grids, haematoxylin, name, params, grid_um)
+    if len(colours) < params.chromogen_min_pixels:
+        return reference, 0, float("nan")
+    estimate = unit(np.median(colours, axis=0))
+    shrunk = unit((1 - params.chromogen_shrinkage) * estimate + params.chromogen_shrinkage * reference)
+    return shrunk, len(colours), _spread_deg(colours)
+
+
+def _diffuse_od(pixels: Array, vectors: Sequence[Array]) -> tuple[float, ...]:
+    if len(pixels) == 0:
+        return tuple(0.0 for _ in vectors)
+    rows = list(vectors)
+    if len(rows) == 2:
+        rows.append(unit(np.cross(rows[0], rows[1])))
+    return tuple(float(value) for value in np.median(pixels @ np.linalg.inv(np.stack(rows)), axis=0)[: len(vectors)])
+
+
+def _mismatch(names: Sequence[str], diffuse: Sequence[float], counts: Sequence[int], params: StainParams) -> str:
+    for name, od in zip(names[1:], diffuse[1:], strict=True):
+        if od > params.max_diffuse_od:
+            return (
+                f"half of the tissue carries more than {od:.2f} OD in the colour of {name}: "
+                "this looks like H&E or a diffuse stain, not like in situ hybridisation"
+            )
+    if counts[0] == 0 and names[0] == "haematoxylin" and any(diffuse):
+        return "no haematoxylin was found; nuclei cannot be trusted"
+    return ""
+
+
+def _ill_conditioned(names: Sequence[str], vectors: Sequence[Array], params: StainParams) -> str:
+    pairs: Mapping[str, float] = {
+        f"{names[i]} and {names[j]}": angle_deg(vectors[i], vectors[j])
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+    }
+    near = [f"{pair} ({angle:.0f} degrees)" for pair, angle in pairs.items() if angle < params.min_angle_deg]
+    return ", ".join(near)
