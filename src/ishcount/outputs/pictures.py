@@ -174,7 +174,7 @@ def _density_panel(
     bar.set_label(f"{_short(marker, 24)}+ cells per mm\u00b2")
     bar.outline.set_linewidth(0.5)
     axes.set_title(
-        f"{_short(marker, 24)}: {len(positive):,} positive cells; Gaussian kernel, sd {kernel_sd_um:g} \u00b5m",
+        f"{_short(marker, 24)}: {len(positive):,} positive cells (Gaussian, sd {kernel_sd_um:g} \u00b5m)",
         loc="left",
     )
     axes.set_xticks([])

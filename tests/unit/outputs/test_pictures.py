@@ -1,4 +1,4 @@
-"""Pictures are the same bytes for the same slide, carry no date, and exist for slides with nothing on them."""
+"""Pictures have the same bytes for the same slide, carry no date, and exist for empty slides."""
 
 from pathlib import Path
 
@@ -48,12 +48,14 @@ def test_equal_slides_give_equal_bytes_without_a_date(tmp_path: Path, n: int) ->
     first = write_both(tmp_path / "a", cells(n), tissue)
     assert write_both(tmp_path / "b", cells(n), tissue) == first
     for name in ("qc.png", "density.png"):
-        assert set(Image.open(tmp_path / "a" / name).info) <= {"dpi"}
+        with Image.open(tmp_path / "a" / name) as picture:
+            assert set(picture.info) <= {"dpi"}
 
 
 def test_a_slide_without_tissue_still_has_its_pictures(tmp_path: Path) -> None:
     write_both(tmp_path, cells(0), np.zeros(SIZE, bool))
-    assert Image.open(tmp_path / "qc.png").width > 700
+    with Image.open(tmp_path / "qc.png") as picture:
+        assert picture.width > 700
 
 
 def test_the_heat_map_is_exact_for_evenly_spread_cells_up_to_the_edge() -> None:
