@@ -81,6 +81,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def append_text(path: Path, text: str) -> int:
+    """Append UTF-8 text and sync it to disk before returning; the file's new size in bytes."""
+    with _as_output_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        with open(path, "ab") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        if is_new:
+            _sync_folder(path.parent)
+    return size
+
+
 def plain_json(value: Any) -> Any:
     """`value` with numpy scalars, arrays and paths made plain, and numbers that are not finite made null."""
     if isinstance(value, Mapping):

@@ -17,7 +17,8 @@ def test_no_decisions_leave_the_automatic_result_alone():
 
 
 def test_a_reader_overrules_the_automatic_class_but_unsure_does_not():
-    decisions = Decisions(calls={"IFNG": {1: Call.NEGATIVE, 2: Call.POSITIVE, 3: Call.UNSURE, 99: Call.POSITIVE}})
+    calls = {1: Call.NEGATIVE, 2: Call.POSITIVE, 3: Call.UNSURE, 99: Call.POSITIVE}
+    decisions = Decisions(calls={"IFNG": calls})
     assert decisions.positive("IFNG", IDS, AUTOMATIC).tolist() == [False, True, True, False, True]
     assert decisions.positive("IL15", IDS, AUTOMATIC).tolist() == AUTOMATIC.tolist()
 
