@@ -1,0 +1,227 @@
+"""The fast path: TIFF-based slides, tile by tile, with tifffile for the structure and imagecodecs for the pixels.
+
+A slide in memory is its offsets and a small cache of decoded tiles. Each read fetches only the tiles it needs with
+positioned reads, so threads and forked processes never disturb each other's place in the file.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from ishcount.core.errors import SlideError
+from ishcount.core.geometry import Region
+from ishcount.core.units import PixelSize
+from ishcount.slide.calibration import Calibration, calibrate_tiff
+from ishcount.slide.protocol import MISSING_RGB, Level, Mask, Rgb
+from ishcount.slide.source import ByteSource
+from ishcount.slide.tiff_levels import choose_levels
+from ishcount.slide.tiff_pages import Page, read_directories
+from ishcount.slide.tiff_pixels import (
+    JPEG,
+    MAX_SEGMENT_BYTES,
+    PLAIN,
+    DamagedTile,
+    decode_segment,
+    jpeg_frame,
+    segment_bytes,
+    to_rgb,
+)
+
+CACHE_BYTES = 32 * 2**20  # decoded tiles kept for the margins of neighbouring blocks
+WHOLE_STRIP_BYTES = 4 * 2**20  # uncompressed strips above this are read row by row
+
+
+class TiffSlide:
+    """A slide stored in a TIFF file. See `Slide` for what the members mean."""
+
+    reader = "tiff"
+
+    def __init__(
+        self,
+        path: str,
+        source: ByteSource,
+        *,
+        reopen: tuple[Callable[..., Any], tuple[Any, ...]],
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Read the directories of `source`, which this slide owns from now on; `reopen` is how a copy in another
+        process comes to life, `calibration` what to believe instead of the file."""
+        self.path = path
+        self._source, self._reopen = source, reopen
+        found = read_directories(source, path)
+        pairs, warnings = choose_levels(found, path, source.size)
+        self._pages = tuple(page for page, _ in pairs)
+        self.levels: tuple[Level, ...] = tuple(level for _, level in pairs)
+        self.format = found.kind
+        calibration = calibration or calibrate_tiff(found.pages[0], self._pages[0], found.kind)
+        self.pixel_size: PixelSize | None = calibration.pixel_size
+        self.mpp_source = calibration.source
+        self.warnings = (*warnings, *calibration.warnings)
+        self.icc = any(page.has_icc for page in self._pages)
+        self.chroma_subsampling = self._chroma_subsampling()
+        self._cache: OrderedDict[tuple[int, int, int], Rgb] = OrderedDict()
+        self._cache_bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def width(self) -> int:
+        """Columns of level 0."""
+        return self.levels[0].width
+
+    @property
+    def height(self) -> int:
+        """Rows of level 0."""
+        return self.levels[0].height
+
+    def read(self, region: Region, level: int = 0) -> Rgb:
+        """Pixels of `region` of `level`; SlideError E_TILE where a tile is damaged or missing."""
+        return self._read(region, level, None)
+
+    def read_masked(self, region: Region, level: int = 0) -> tuple[Rgb, Mask]:
+        """Pixels of `region` of `level`, and where they are real; elsewhere they are 255."""
+        valid = np.ones((region.height, region.width), np.bool_)
+        return self._read(region, level, valid), valid
+
+    def damaged_regions(self, level: int = 0) -> list[Region]:
+        """Tiles of `level` that the directory itself shows to be missing, without decoding anything."""
+        page = self._pages[level]
+        per_plane = page.columns * page.rows
+        lost = np.flatnonzero(page.damaged_tiles(self._source.size)[: per_plane * page.planes]) % per_plane
+        return [self._tile_region(page, int(index)) for index in np.unique(lost)]
+
+    def close(self) -> None:
+        """Give the file back and forget decoded tiles; twice is allowed."""
+        self._source.close()
+        self._cache.clear()
+        self._cache_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Pickle as the way to open the slide again."""
+        return self._reopen
+
+    # -- tiles -------------------------------------------------------------------------------------------------
+
+    def _read(self, region: Region, level: int, valid: Mask | None) -> Rgb:
+        page = self._pages[level]
+        if not (0 <= region.x < region.x_end <= page.width and 0 <= region.y < region.y_end <= page.height):
+            raise ValueError(f"{region} does not lie inside level {level} of {page.width} x {page.height} pixels")
+        pixels = np.empty((region.height, region.width, 3), np.uint8)
+        for index, tile, part in self._parts(page, region):
+            target = np.s_[part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x]
+            try:
+                pixels[target] = self._part(level, index, tile, part)
+            except DamagedTile as error:
+                if valid is None:
+                    raise SlideError(
+                        f"{self.path!r}: the tile at ({tile.x}, {tile.y}) of level {level} {error}; "
+                        "copy the file again, or count it with the damaged tiles left out",
+                        "E_TILE",
+                    ) from error
+                pixels[target], valid[target] = MISSING_RGB, False
+        return pixels
+
+    @staticmethod
+    def _tile_region(page: Page, index: int) -> Region:
+        row, column = divmod(index, page.columns)
+        corner = Region(column * page.tile_width, row * page.tile_height, page.tile_width, page.tile_height)
+        return corner.clip(page.width, page.height)
+
+    def _parts(self, page: Page, region: Region) -> Iterator[tuple[int, Region, Region]]:
+        """Index and region of each tile that `region` touches, and the part of the tile inside it."""
+        for row in range(region.y // page.tile_height, -(-region.y_end // page.tile_height)):
+            for column in range(region.x // page.tile_width, -(-region.x_end // page.tile_width)):
+                index = row * page.columns + column
+                tile = self._tile_region(page, index)
+                part = tile.intersect(region)
+                if part is not None:
+                    yield index, tile, part
+
+    def _part(self, level: int, index: int, tile: Region, part: Region) -> Rgb:
+        page = self._pages[level]
+        inside = np.s_[part.y - tile.y : part.y_end - tile.y, part.x - tile.x : part.x_end - tile.x]
+        if page.compression == PLAIN and not page.is_tiled and segment_bytes(page) > WHOLE_STRIP_BYTES:
+            return to_rgb(page, self._rows_of_plain_strip(page, index, tile, part))
+        key = (level, index, 0)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key][inside]
+        # Strips carry no padding below the last row, tiles do.
+        height = page.tile_height if page.is_tiled else tile.height
+        step = page.columns * page.rows
+        planes = [
+            decode_segment(page, self._bytes(page, index + plane * step), height) for plane in range(page.planes)
+        ]
+        pixels = to_rgb(page, planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
+        self._keep(key, pixels)
+        return pixels[inside]
+
+    def _keep(self, key: tuple[int, int, int], pixels: Rgb) -> None:
+        with self._lock:
+            if key in self._cache or pixels.nbytes > CACHE_BYTES:
+                return
+            self._cache[key] = pixels
+            self._cache_bytes += pixels.nbytes
+            while self._cache_bytes > CACHE_BYTES:
+                _, old = self._cache.popitem(last=False)
+                self._cache_bytes -= old.nbytes
+
+    def _place(self, page: Page, segment: int) -> tuple[int, int]:
+        """Offset and length of a segment; DamagedTile when it is not inside the file."""
+        offset, count = int(page.offsets[segment]), int(page.counts[segment])
+        if offset == 0 or count == 0:
+            raise DamagedTile("is missing (no bytes are stored for it)")
+        if offset + count > self._source.size:
+            raise DamagedTile(f"lies beyond the end of the file (bytes {offset} to {offset + count})")
+        return offset, count
+
+    def _bytes(self, page: Page, segment: int) -> bytes:
+        offset, count = self._place(page, segment)
+        if count > MAX_SEGMENT_BYTES:
+            raise DamagedTile(f"is {count} bytes long")
+        return self._source.read(offset, count)
+
+    def _rows_of_plain_strip(self, page: Page, index: int, tile: Region, part: Region) -> np.ndarray[Any, Any]:
+        """Samples of `part` from an uncompressed strip, row by row, so that a strip as large as the slide is no bar."""
+        itemsize = page.bits[0] // 8
+        samples = 1 if page.planar == 2 else page.samples
+        pixel, step = itemsize * samples, page.columns * page.rows
+        rows = []
+        for plane in range(page.planes):
+            offset, count = self._place(page, index + plane * step)
+            if count < tile.width * tile.height * pixel:
+                raise DamagedTile(f"holds {count} of {tile.width * tile.height * pixel} bytes")
+            first = offset + ((part.y - tile.y) * tile.width + (part.x - tile.x)) * pixel
+            data = b"".join(
+                self._source.read(first + row * tile.width * pixel, part.width * pixel) for row in range(part.height)
+            )
+            order = page.byteorder if itemsize > 1 else "|"
+            rows.append(np.frombuffer(data, f"{order}u{itemsize}").reshape(part.height, part.width, samples))
+        joined = rows[0] if len(rows) == 1 else np.concatenate(rows, axis=2)
+        return joined.astype(f"=u{itemsize}") if itemsize > 1 else joined
+
+    def _chroma_subsampling(self) -> tuple[int, int] | None:
+        """From the first tile of level 0 whose header can be read."""
+        page = self._pages[0]
+        if page.compression not in JPEG or page.planar == 2:
+            return None
+        for segment in np.flatnonzero(~page.damaged_tiles(self._source.size))[:4]:
+            try:
+                return jpeg_frame(self._bytes(page, int(segment))).chroma_subsampling
+            except DamagedTile:
+                continue
+        return None
