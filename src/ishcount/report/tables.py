@@ -1,0 +1,58 @@
+"""Tables of a study made from the `summary.json` of its slides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+QC_FIRST = (
+    "slide_id", "status", "error_code", "reason", "flags", "tissue_area_mm2", "area_low_mm2", "area_high_mm2",
+    "artefacts_mm2", "n_sections", "n_cells", "width_px", "height_px", "mpp_x_um", "mpp_y_um", "mpp_source",
+    "stain_source", "stain_mismatch",
+)  # fmt: skip
+SENSITIVITY = (
+    "slide_id", "marker", "dot_cut", "min_dots", "ownership", "n_positive", "positive_per_mm2",
+)  # fmt: skip
+
+
+def qc_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per slide: area, artefacts by kind, sections, pixel size, stains, flags, quality."""
+    rows = [_qc_row(summary) for summary in summaries]
+    extra = sorted({name for row in rows for name in row} - set(QC_FIRST))
+    return pd.DataFrame(rows, columns=[*QC_FIRST, *extra])
+
+
+def _qc_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: summary.get(name) for name in QC_FIRST if name in summary}
+    artefacts = summary.get("artefacts") or {}
+    stains = summary.get("stains") or {}
+    row["flags"] = ";".join(summary.get("flags") or [])
+    row["artefacts_mm2"] = sum(artefacts.values()) if summary.get("tissue_area_mm2") is not None else None
+    row["n_sections"] = len(summary["sections"]) if summary.get("sections") is not None else None
+    row["stain_source"] = _plain(stains.get("source"))
+    row["stain_mismatch"] = _plain(stains.get("mismatch"))
+    row |= {f"artefact_{kind}_mm2": area for kind, area in artefacts.items()}
+    row |= {f"qc_{name}": _plain(value) for name, value in (summary.get("qc") or {}).items()}
+    return row
+
+
+def sensitivity_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per slide, marker, cut, min_dots and ownership rule: what the count would have been."""
+    rows = [
+        {"slide_id": summary["slide_id"], "marker": marker, **point}
+        for summary in summaries
+        for marker, result in (summary.get("markers") or {}).items()
+        for point in result.get("sensitivity") or []
+    ]
+    return pd.DataFrame(rows, columns=list(SENSITIVITY))
+
+
+def _plain(value: Any) -> Any:
+    """A value for one cell: a list or mapping becomes text, numbers in it at three digits."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(f"{item:.3g}" if isinstance(item, float) else str(item) for item in value)
+    return value
