@@ -39,7 +39,7 @@ def read_records(path: Path) -> tuple[list[str], Records]:
 
 def _fit(cells: list[str], width: int, where: str) -> list[str]:
     if any(cells[width:]):
-        raise UsageError(f"{where} has {len(cells)} cells, the header {width}; quote text with separators in it")
+        raise UsageError(f"{where} has {len(cells)} cells, the header {width}; quote text that holds commas")
     return (cells + [""] * width)[:width]
 
 

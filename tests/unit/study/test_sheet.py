@@ -102,7 +102,8 @@ REFUSED = {
     "one slide, two ids, by another path": (
         "slide,slide_id,marker\na.svs,A,IFNG\n./x/../a.svs,B,IL15\n", "one slide under two ids"),
     "one id, two slides": ("slide,slide_id,marker\na.svs,A,IFNG\nb.svs,A,IL15\n", "two slides under one id"),
-    "ids equal but for case": ("slide,slide_id,marker\na.svs,A,IFNG\nb.svs,a,IFNG\n", "two slides under one id"),
+    "ids equal but for case": (
+        "slide,slide_id,marker\na.svs,A,IFNG\nb.svs,a,IFNG\n", "two slides under one id"),
     "ids equal but for Unicode form": (
         "slide,slide_id,marker\na.svs,\u00e9,IFNG\nb.svs,e\u0301,IFNG\n", "two slides under one id"),
     "marker twice": ("slide,marker\na.svs,IFNG\na.svs,IFNG\n", "twice, line 2, line 3"),
@@ -165,8 +166,9 @@ def test_one_annotation_file_for_two_slides_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "slide_id"),
-    [("x.OME.TIF", "x"), ("x.y.svs", "x.y"), (".ome.tif", ".ome"), ("x", "x"), (os.fsdecode(b"\xff.svs"), "\\udcff")],
-)
+    [("x.OME.TIF", "x"), ("x.y.svs", "x.y"), (".ome.tif", ".ome"), ("x", "x"),
+     (os.fsdecode(b"\xff.svs"), "\\udcff")],
+)  # fmt: skip
 def test_the_default_id_is_the_name_without_its_suffix(name: str, slide_id: str) -> None:
     assert default_slide_id(Path(name)) == slide_id
 
