@@ -1,0 +1,156 @@
+"""What is to be counted (`SlideJob`) and what was learned before counting (`Plan`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ishcount.core import files
+from ishcount.core.geometry import Block, block_grid
+from ishcount.core.tissue_map import TissueMap
+from ishcount.core.units import PixelSize
+from ishcount.params import Params
+from ishcount.steps.dots import DotNoise
+from ishcount.steps.nuclei import NucleiCalibration
+from ishcount.steps.stains import StainModel
+
+GRID_UM = 0.5  # nuclei at 0.5 um/px are as good as at 0.25 (F1 .819 against .822 on phantoms, docs/methods.md)
+OVERVIEW_UM = 4.0  # the raster that decides areas
+MARGIN_UM = 28.0  # read about a block: the largest nucleus' radius plus the widest local filter (20 um)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideJob:
+    """One slide to count. Plain data, so that it travels to any worker.
+
+    folder: where the result goes. work: where partial files go. markers: (name, chromogen) pairs, chromogen
+    possibly "auto". region_um: x, y, width, height of a part to count. sections: which pieces count (all: None).
+    """
+
+    slide: str
+    slide_id: str
+    folder: Path
+    work: Path
+    markers: tuple[tuple[str, str], ...]
+    params: Params = field(default_factory=Params)
+    sheet_mpp: float | None = None
+    option_mpp: float | None = None
+    annotations: str | None = None
+    region_um: tuple[float, float, float, float] | None = None
+    sections: tuple[int, ...] | None = None
+    outputs: Literal["all", "tables"] = "all"
+    slide_digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one slide taught before its blocks are counted; frozen from then on."""
+
+    width: int
+    height: int
+    pixel_size: PixelSize
+    mpp_source: str
+    grid_factor: int
+    block_px: int
+    stains: StainModel
+    noise: tuple[DotNoise, ...]
+    nuclei: NucleiCalibration
+    keys: tuple[str, ...]
+    megapixels: float
+    flags: tuple[str, ...]
+    about: dict[str, Any]
+
+    @property
+    def grid_pixel_size(self) -> PixelSize:
+        """Pixel size of the nuclei grid."""
+        return self.pixel_size.scaled(self.grid_factor)
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of the nuclei grid."""
+        return -(-self.height // self.grid_factor), -(-self.width // self.grid_factor)
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The blocks to count, by key."""
+        return {block.key: block for block in grid(self.width, self.height, self.pixel_size, self.block_px)
+                if block.key in set(self.keys)}  # fmt: skip
+
+
+def grid(width: int, height: int, pixel_size: PixelSize, block_px: int) -> list[Block]:
+    """All blocks of a slide; margins are whole cells of the nuclei grid."""
+    factor = grid_factor(pixel_size)
+    margin = factor * -(-round(pixel_size.to_px(MARGIN_UM)) // factor)
+    return block_grid(width, height, block_px, margin)
+
+
+def grid_factor(pixel_size: PixelSize) -> int:
+    """Level-0 pixels per pixel of the nuclei grid."""
+    return max(1, round(GRID_UM / pixel_size.mean_um))
+
+
+def overview_factor(pixel_size: PixelSize) -> int:
+    """Level-0 pixels per cell of the tissue raster: a multiple of the grid's factor."""
+    fine = grid_factor(pixel_size)
+    return fine * max(1, round(OVERVIEW_UM / (fine * pixel_size.mean_um)))
+
+
+def block_px(pixel_size: PixelSize, block_um: float) -> int:
+    """Side of a block in level-0 pixels: whole cells of the tissue raster."""
+    factor = overview_factor(pixel_size)
+    return factor * max(1, round(block_um / (factor * pixel_size.mean_um)))
+
+
+def write_plan(job: SlideJob, plan: Plan, tissue: TissueMap, overview: np.ndarray) -> None:
+    """Keep plan, tissue map and overview for the workers."""
+    content = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
+    text = json.dumps(files.plain_json(_plain(content)))
+    arrays = {f"tissue_{name}": value for name, value in tissue.arrays().items()}
+    files.write_arrays(
+        job.work / "plan.npz",
+        {"json": np.frombuffer(text.encode(), np.uint8), "overview": overview, **arrays},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def read_plan(job: SlideJob) -> tuple[Plan, TissueMap, np.ndarray]:
+    """Plan, tissue map and overview (uint8 RGB) as `write_plan` kept them; read once per process."""
+    path = job.work / "plan.npz"
+    return _read_plan(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _read_plan(path: Path, _written: int) -> tuple[Plan, TissueMap, np.ndarray]:
+    arrays = files.read_arrays(path)
+    content = json.loads(arrays.pop("json").tobytes())
+    overview = arrays.pop("overview")
+    tissue = TissueMap.from_arrays({name.removeprefix("tissue_"): value for name, value in arrays.items()})
+    plan = Plan(
+        **content
+        | {
+            "pixel_size": PixelSize(**content["pixel_size"]),
+            "stains": StainModel(**{key: _tupled(value) for key, value in content["stains"].items()}),
+            "noise": tuple(DotNoise(**noise) for noise in content["noise"]),
+            "nuclei": NucleiCalibration(**content["nuclei"]),
+            "keys": tuple(content["keys"]),
+            "flags": tuple(content["flags"]),
+        }
+    )
+    return plan, tissue, overview
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value

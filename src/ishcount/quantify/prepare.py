@@ -1,0 +1,170 @@
+"""Before counting: pixel size, tissue map, and what is learned once from sampled windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ishcount.core.annotations import read_annotations
+from ishcount.core.flags import Flag, names
+from ishcount.core.geometry import Region
+from ishcount.core.optical_density import block_mean, coarse, separate
+from ishcount.core.tissue_map import RegionKind, TissueMap
+from ishcount.core.units import PixelSize
+from ishcount.quantify.job import (
+    Plan,
+    SlideJob,
+    block_px,
+    grid,
+    grid_factor,
+    overview_factor,
+    write_plan,
+)
+from ishcount.slide.calibration import pixel_size_conflict, resolve_pixel_size
+from ishcount.slide.open import open_slide
+from ishcount.slide.overview import read_overview
+from ishcount.slide.protocol import Slide
+from ishcount.steps.dots import measure_noise
+from ishcount.steps.nuclei import calibrate_nuclei
+from ishcount.steps.stains import StainModel, estimate_white, learn_stains, refuse_dark_field
+from ishcount.steps.tissue import annotate, find_tissue
+
+Rgb = npt.NDArray[np.uint8]
+
+MAX_DOT_MPP = 0.35  # a single dot of 0.6-1.4 um covers under 4 pixels above this (field notes, section 2)
+
+
+def prepare(job: SlideJob) -> Plan:
+    """Open the slide, find its tissue, learn its colours and thresholds, list its blocks; keep all of it."""
+    with open_slide(job.slide) as slide:
+        pixel_size, source = resolve_pixel_size(slide, sheet_mpp=job.sheet_mpp, option_mpp=job.option_mpp)
+        factor = overview_factor(pixel_size)
+        overview, valid, overview_source = read_overview(slide, factor)
+        refuse_dark_field(overview)
+        tissue = _tissue(job, slide, overview, valid, pixel_size, factor)
+        white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
+        windows = read_windows(slide, tissue, pixel_size, job)
+        stains = learn_stains(
+            windows, white, [chromogen for _, chromogen in job.markers], pixel_size, job.params.stains,
+            white_source=white_source,
+        )  # fmt: skip
+        plan = _learn(job, slide, tissue, stains, windows, pixel_size, source, overview_source)
+    write_plan(job, plan, tissue, overview)
+    return plan
+
+
+def _tissue(
+    job: SlideJob, slide: Slide, overview: Rgb, valid: npt.NDArray[np.bool_], pixel_size: PixelSize, factor: int
+) -> TissueMap:
+    """The tissue map with the user's annotations, sections and region of interest laid over."""
+    tissue = find_tissue(
+        overview, valid, pixel_size, factor, job.params.tissue, width_px=slide.width, height_px=slide.height
+    )
+    if job.annotations:
+        tissue = annotate(tissue, read_annotations(job.annotations))
+    if job.sections is not None:
+        tissue = tissue.only_sections(job.sections)
+    return tissue.only_region(job.region_um) if job.region_um else tissue
+
+
+def read_windows(slide: Slide, tissue: TissueMap, pixel_size: PixelSize, job: SlideJob) -> list[Rgb]:
+    """Level-0 windows spread evenly over the tissue in reading order; fixed by the slide alone."""
+    places = np.flatnonzero(tissue.kind.ravel() == RegionKind.TISSUE)
+    if len(places) == 0:
+        return []
+    n = job.params.blocks.n_windows
+    chosen = np.unique(places[(2 * np.arange(n) + 1) * len(places) // (2 * n)])
+    step = grid_factor(pixel_size)
+    side = step * max(1, round(pixel_size.to_px(job.params.blocks.window_um) / step))
+    windows = []
+    for place in chosen:
+        row, col = divmod(int(place), tissue.kind.shape[1])
+        x = (col * tissue.factor_px - side // 2) // step * step
+        y = (row * tissue.factor_px - side // 2) // step * step
+        rgb, valid = slide.read_masked(Region(x, y, side, side).clip(slide.width, slide.height))
+        if valid.all():
+            windows.append(rgb)
+    return windows
+
+
+def _learn(
+    job: SlideJob,
+    slide: Slide,
+    tissue: TissueMap,
+    stains: StainModel,
+    windows: Sequence[Rgb],
+    pixel_size: PixelSize,
+    source: str,
+    overview_source: str,
+) -> Plan:
+    tables = stains.tables()
+    planes = [separate(window, tables) for window in windows]
+    factor = grid_factor(pixel_size)
+    haematoxylin = [coarse(separate(block_mean(window, factor), tables)[0]) for window in windows]
+    side = block_px(pixel_size, job.params.blocks.block_um)
+    blocks = [
+        block for block in grid(slide.width, slide.height, pixel_size, side)
+        if tissue.section[_cells(block.core, tissue.factor_px)].any()
+    ]  # fmt: skip
+    conflict = pixel_size_conflict(slide, pixel_size)
+    return Plan(
+        width=slide.width,
+        height=slide.height,
+        pixel_size=pixel_size,
+        mpp_source=source,
+        grid_factor=factor,
+        block_px=side,
+        stains=stains,
+        noise=tuple(
+            measure_noise([np.ascontiguousarray(p[1 + k]) for p in planes], pixel_size, job.params.dots)
+            for k in range(len(job.markers))
+        ),
+        nuclei=calibrate_nuclei(haematoxylin, pixel_size.scaled(factor), job.params.nuclei),
+        keys=tuple(block.key for block in blocks),
+        megapixels=sum(block.core.width * block.core.height for block in blocks) / 1e6,
+        flags=tuple(names(_flags(job, slide, tissue, stains, pixel_size, overview_source, conflict)).split(";")),
+        about={
+            "format": slide.format,
+            "reader": slide.reader,
+            "levels": len(slide.levels),
+            "icc_profile_ignored": slide.icc,
+            "chroma_subsampling": slide.chroma_subsampling,
+            "overview": overview_source,
+            "warnings": [*slide.warnings, *([conflict] if conflict else [])],
+        },
+    )
+
+
+def _cells(region: Region, factor: int) -> tuple[slice, slice]:
+    cells = region.coarser(factor)
+    return slice(cells.y, cells.y_end), slice(cells.x, cells.x_end)
+
+
+def _flags(
+    job: SlideJob,
+    slide: Slide,
+    tissue: TissueMap,
+    stains: StainModel,
+    pixel_size: PixelSize,
+    overview_source: str,
+    conflict: str,
+) -> Flag:
+    coarse_pixels = pixel_size.mean_um > MAX_DOT_MPP
+    doubts = {
+        Flag.NO_TISSUE: not np.any(tissue.kind == RegionKind.TISSUE),
+        Flag.NO_GLASS: stains.white_source != "glass",
+        Flag.STAIN_MISMATCH: bool(stains.mismatch),
+        Flag.STAIN_ILL_CONDITIONED: bool(stains.ill_conditioned),
+        Flag.STAIN_PRIOR_ONLY: "reference" in stains.sources[1:],
+        Flag.COARSE_PIXELS: coarse_pixels,
+        Flag.CHROMA_SUBSAMPLED: coarse_pixels and slide.chroma_subsampling == (2, 2),
+        Flag.OVERVIEW_FROM_LEVEL_0: overview_source == "level 0" and len(slide.levels) > 1,
+        Flag.REGION_ONLY: job.region_um is not None,
+        Flag.PIXEL_SIZE_DOUBTFUL: bool(conflict),
+    }
+    flags = Flag(0)
+    for flag, raised in doubts.items():
+        flags |= flag if raised else Flag(0)
+    return flags | Flag(tissue.flags)

@@ -1,0 +1,170 @@
+"""`summary.json`: a slide in one page. It holds no timings, so that equal runs give equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ishcount._version import __version__
+from ishcount.core.flags import Flag, names
+from ishcount.core.tissue_map import RegionKind, TissueMap
+from ishcount.quantify.job import Plan, SlideJob
+from ishcount.slide.digest import slide_digest
+from ishcount.steps.density import densities_from_tables
+from ishcount.steps.evidence import training_prevalence
+
+SWEEP_CUTS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+SWEEP_MIN_DOTS = (1, 2, 3)
+
+
+def summarise(
+    job: SlideJob,
+    plan: Plan,
+    tissue: TissueMap,
+    cells: pd.DataFrame,
+    dots: pd.DataFrame,
+    owners: Mapping[str, npt.NDArray[np.uint32]],
+) -> dict[str, Any]:
+    """The slide's summary as plain data, keys in the order of the contract."""
+    counting = {
+        "dot_cut": job.params.density.dot_cut,
+        "min_dots": job.params.density.min_dots,
+        "training_prevalence": training_prevalence(job.params.evidence),
+        "primary_area": job.params.density.primary_area,
+    }
+    areas = tissue.areas()
+    damaged = tissue.artefact_areas_mm2().get(RegionKind.DAMAGED.name.lower(), 0.0)
+    flags = [name for name in plan.flags if name]
+    if damaged and Flag.DAMAGED_TILES.name not in flags:
+        flags.append(str(Flag.DAMAGED_TILES.name))
+    regions = pd.DataFrame([{"compartment": name, **entry} for name, entry in areas.items()])
+    rows = densities_from_tables(
+        cells, dots, regions, cut=counting["dot_cut"], min_dots=counting["min_dots"], params=job.params.density,
+        training_prevalence=counting["training_prevalence"],
+    )  # fmt: skip
+    return {
+        "slide_id": job.slide_id,
+        "status": "partial" if damaged else "ok",
+        "error_code": "E_TILE" if damaged else "",
+        "reason": f"{damaged:.4g} mm2 of tissue could not be read and is left out" if damaged else _no_tissue(areas),
+        "width_px": plan.width,
+        "height_px": plan.height,
+        "mpp_x_um": plan.pixel_size.x_um,
+        "mpp_y_um": plan.pixel_size.y_um,
+        "mpp_source": plan.mpp_source,
+        "tissue_area_mm2": areas["tissue"]["area_mm2"],
+        "area_low_mm2": areas["tissue"]["area_low_mm2"],
+        "area_high_mm2": areas["tissue"]["area_high_mm2"],
+        "sections": tissue.sections(),
+        "artefacts": tissue.artefact_areas_mm2(),
+        "n_cells": len(cells),
+        "epidermis_mm": tissue.epidermis_mm,
+        "compartments": areas,
+        "counting": counting,
+        "markers": {
+            marker: _marker(job, place, marker, plan, cells, dots, regions, rows, owners)
+            for place, (marker, _) in enumerate(job.markers)
+        },
+        "stains": _stains(plan),
+        "qc": {**plan.about, "noise_od": [noise.noise_od for noise in plan.noise]},
+        "flags": flags,
+        "digests": {
+            "slide": job.slide_digest or slide_digest(job.slide),
+            "params": job.params.digest(),
+            "ishcount_version": __version__,
+        },
+    }
+
+
+def _no_tissue(areas: Mapping[str, Any]) -> str:
+    return "" if areas["tissue"]["area_mm2"] > 0 else "no tissue was found"
+
+
+def _marker(
+    job: SlideJob,
+    place: int,
+    marker: str,
+    plan: Plan,
+    cells: pd.DataFrame,
+    dots: pd.DataFrame,
+    regions: pd.DataFrame,
+    rows: pd.DataFrame,
+    owners: Mapping[str, npt.NDArray[np.uint32]],
+) -> dict[str, Any]:
+    row = rows[(rows["marker"] == marker) & (rows["compartment"] == "tissue")].iloc[0]
+    mine = dots[dots["marker"] == marker]
+    area = float(row["area_mm2"])
+    positive = cells[f"{marker}_positive"].to_numpy()
+    doubt = float((1 - cells[f"{marker}_score"].to_numpy()[positive].astype(np.float64)).sum())
+    expected_false = doubt / area if area > 0 else None
+    not_small = expected_false is not None and doubt > 0.2 * max(int(row["n_positive"]), 1)
+    saturated = mine["peak_od"].to_numpy()[mine["score"] >= job.params.density.dot_cut] > job.params.clusters.saturation_od
+    flags = {Flag.FALSE_COUNT_NOT_SMALL: not_small, Flag.SATURATED: bool(saturated.mean() > 0.1) if len(saturated) else False}
+    bits = sum(int(flag) for flag, raised in flags.items() if raised)
+    return {
+        "chromogen": plan.stains.names[1 + place],
+        "n_positive": int(row["n_positive"]),
+        "positive_per_mm2": row["positive_per_mm2"],
+        "ci_low": row["ci_low"],
+        "ci_high": row["ci_high"],
+        "ci_method": row["ci_method"],
+        "estimated_per_mm2": row["estimated_per_mm2"],
+        "expected_false_per_mm2": expected_false,
+        "n_candidates": len(mine),
+        "rejected": {str(k): int(v) for k, v in sorted(mine["reason"].value_counts().items()) if k},
+        "sensitivity": _sensitivity(marker, cells, dots, regions, owners),
+        "flags": [name for name in names(bits).split(";") if name],
+    }
+
+
+def _sensitivity(
+    marker: str,
+    cells: pd.DataFrame,
+    dots: pd.DataFrame,
+    regions: pd.DataFrame,
+    owners: Mapping[str, npt.NDArray[np.uint32]],
+) -> list[dict[str, Any]]:
+    """Counts in tissue under other cuts, copies and ownership rules."""
+    only = cells[["cell_id", "compartment", f"{marker}_score"]]
+    tissue = regions[regions["compartment"] == "tissue"]
+    sweep = []
+    mine = (dots["marker"] == marker).to_numpy()
+    for rule, owner in owners.items():
+        owned = dots[mine].assign(cell_id=owner[mine])
+        owned = owned[owned["score"] >= min(SWEEP_CUTS)]
+        for cut, min_dots in product(SWEEP_CUTS, SWEEP_MIN_DOTS):
+            row = densities_from_tables(only, owned, tissue, cut=cut, min_dots=min_dots).iloc[0]
+            entry = {"dot_cut": cut, "min_dots": min_dots, "ownership": rule}
+            sweep.append(entry | {name: row[name] for name in ("n_positive", "positive_per_mm2")})
+    return sweep
+
+
+def _stains(plan: Plan) -> dict[str, Any]:
+    stains = plan.stains
+    return {
+        "vectors": [
+            {
+                "stain": name,
+                "rgb_od": list(vector),
+                "source": source,
+                "n_pixels": n_pixels,
+                "angle_to_reference_deg": angle,
+                "uncertainty_deg": spread,
+            }
+            for name, vector, source, n_pixels, angle, spread in zip(
+                stains.names, stains.vectors, stains.sources, stains.n_pixels,
+                stains.angle_to_reference_deg, stains.uncertainty_deg, strict=True,
+            )
+        ],  # fmt: skip
+        "source": ";".join(stains.sources),
+        "white": list(stains.white),
+        "white_source": stains.white_source,
+        "mismatch": stains.mismatch,
+        "ill_conditioned": stains.ill_conditioned,
+        "diffuse_od": list(stains.diffuse_od),
+    }
