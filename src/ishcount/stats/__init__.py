@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: comparisons, rates, agreement and planning. Knows no slides."""
