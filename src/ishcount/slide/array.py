@@ -42,7 +42,9 @@ class ArraySlide:
         icc: bool = False,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """`load` gives uint8 RGB of `size` (width, height) when it is first needed; `release` gives the file back."""
+        """`load` gives uint8 RGB of `size` (width, height) when it is first needed; `release` gives the file
+        back.
+        """
         calibration = calibration or NO_PIXEL_SIZE
         self.path, self.format = path, format
         self.levels: tuple[Level, ...] = (Level(size[0], size[1], 1.0),)
@@ -98,14 +100,21 @@ class ArraySlide:
 
 
 def array_to_rgb(array: NDArray[Any]) -> Rgb:
-    """uint8 RGB of an array (height, width, 3 or 4), uint8, or uint16 divided by 257; alpha is laid over white.
+    """uint8 RGB of an array (height, width, 3 or 4), uint8, or uint16 divided by 257; alpha is laid over
+    white.
 
     SlideError E_PIXELTYPE for anything else: a stated range is needed to know what white is.
     """
     found = f"{array.dtype} of shape {array.shape}"
-    if array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape or array.dtype not in (np.uint8, np.uint16):
+    if (
+        array.ndim != 3
+        or array.shape[2] not in (3, 4)
+        or 0 in array.shape
+        or array.dtype not in (np.uint8, np.uint16)
+    ):
         raise SlideError(
-            f"an array of {found} is no colour image; give uint8 RGB of shape (height, width, 3)", "E_PIXELTYPE"
+            f"an array of {found} is no colour image; give uint8 RGB of shape (height, width, 3)",
+            "E_PIXELTYPE",
         )
     if array.dtype == np.uint16:
         array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -115,7 +124,8 @@ def array_to_rgb(array: NDArray[Any]) -> Rgb:
     return ((array[:, :, :3] * alpha + (255 - alpha) * 255 + 127) // 255).astype(np.uint8)
 
 
-# -- PNG and JPEG files ------------------------------------------------------------------------------------------
+# -- PNG and JPEG files --------------------------------------------------------------------------------------
+
 
 def open_picture(
     path: str,
@@ -124,7 +134,9 @@ def open_picture(
     reopen: tuple[Callable[..., Any], tuple[Any, ...]],
     calibration: Calibration | None = None,
 ) -> ArraySlide:
-    """A PNG or JPEG file as a slide of one level. The header is checked now, pixels are decoded when needed."""
+    """A PNG or JPEG file as a slide of one level. The header is checked now, pixels are decoded when
+    needed.
+    """
     head = source.read(0, min(source.size, 2**20))
     tail = source.read(max(0, source.size - 64), min(source.size, 64))
     if head.startswith(PNG_MAGIC):
@@ -139,7 +151,9 @@ def open_picture(
             "E_PIXELTYPE",
         )
     if not whole:
-        raise SlideError(f"{path!r} ends before its pixels do ({source.size} bytes); copy the file again", "E_TRUNCATED")
+        raise SlideError(
+            f"{path!r} ends before its pixels do ({source.size} bytes); copy the file again", "E_TRUNCATED"
+        )
     return ArraySlide(
         path,
         lambda: _decode_picture(path, source, frame),
@@ -159,7 +173,9 @@ def _png_size(head: bytes, path: str) -> tuple[int, int]:
     depth, colour = head[24], head[25]
     if colour not in (2, 6) or depth not in (8, 16):
         kind = {0: "greyscale", 3: "palette", 4: "greyscale with alpha"}.get(colour, "colour")
-        raise SlideError(f"{path!r} holds {kind} pixels of {depth} bits; export it as 8-bit RGB", "E_PIXELTYPE")
+        raise SlideError(
+            f"{path!r} holds {kind} pixels of {depth} bits; export it as 8-bit RGB", "E_PIXELTYPE"
+        )
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
@@ -180,5 +196,7 @@ def _decode_picture(path: str, source: ByteSource, frame: JpegFrame | None) -> R
     try:
         pixels = imagecodecs.png_decode(data) if frame is None else imagecodecs.jpeg8_decode(data)
     except Exception as error:  # each codec has its own error
-        raise SlideError(f"{path!r} cannot be decoded ({str(error)[:80]!r}); export it again", "E_TILE") from error
+        raise SlideError(
+            f"{path!r} cannot be decoded ({str(error)[:80]!r}); export it again", "E_TILE"
+        ) from error
     return array_to_rgb(pixels)

@@ -1,11 +1,12 @@
 """The size of a pixel: every vendor's field, its unit, and whether it can be believed.
 
-A pixel size is believed when both edges are finite and between 0.05 and 5 um and differ by at most 10 %. That range
-holds every brightfield scanner (0.1 um at 100x to 4 um at 2.5x) and keeps out the resolutions that programs write
-when they know none (72 or 96 dots per inch are 353 and 265 um). Beyond 10 % the fault is more likely in the file than
-in a scanner's stage, and an area would be wrong by as much. The file's own fields are read in this order:
-Aperio `MPP`; OME `PhysicalSizeX/Y` with unit; ImageJ's unit; the TIFF resolution with its unit; for vendor formats
-what OpenSlide reports. A field that is there but absurd is not replaced by the next one.
+A pixel size is believed when both edges are finite and between 0.05 and 5 um and differ by at most 10 %. That
+range holds every brightfield scanner (0.1 um at 100x to 4 um at 2.5x) and keeps out the resolutions that
+programs write when they know none (72 or 96 dots per inch are 353 and 265 um). Beyond 10 % the fault is more
+likely in the file than in a scanner's stage, and an area would be wrong by as much. The file's own fields are
+read in this order: Aperio `MPP`; OME `PhysicalSizeX/Y` with unit; ImageJ's unit; the TIFF resolution with its
+unit; for vendor formats what OpenSlide reports. A field that is there but absurd is not replaced by the next
+one.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ MIN_UM = 0.05
 MAX_UM = 5.0
 MAX_ANISOTROPY = 0.10  # of the larger edge: refused above
 NOTED_ANISOTROPY = 0.01  # of the larger edge: said above
-# Scanner objectives times pixel size give about 10 um (0.25 um at 40x, 0.5 um at 20x; 0.17-0.35 um at 40x occur),
-# so a product outside 10/1.6 to 10*1.6 says that one of the two is for another objective.
+# Scanner objectives times pixel size give about 10 um (0.25 um at 40x, 0.5 um at 20x; 0.17-0.35 um at 40x
+# occur), so a product outside 10/1.6 to 10*1.6 says that one of the two is for another objective.
 POWER_TIMES_UM = 10.0
 POWER_TOLERANCE = 1.6
 
 UM_PER_UNIT = {
     "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "\u00b5m": 1.0, "\u03bcm": 1.0, "um": 1.0, "micron": 1.0,
-    "microns": 1.0, "micrometer": 1.0, "nm": 1e-3, "pm": 1e-6, "\u00c5": 1e-4, "in": 25_400.0, "inch": 25_400.0,
+    "microns": 1.0, "micrometer": 1.0, "nm": 1e-3, "pm": 1e-6, "\u00c5": 1e-4, "in": 25_400.0,
+    "inch": 25_400.0,
 }  # fmt: skip
 UM_PER_TIFF_UNIT = {2: 25_400.0, 3: 10_000.0}
 
@@ -74,7 +76,7 @@ def _fault(x_um: float | None, y_um: float | None) -> str:
 
 
 def number(text: object) -> float | None:
-    """A decimal number with a point, or None. `0,5` is no number: guessing at commas may be wrong by a thousand."""
+    """A decimal number with a point, or None. A comma is not guessed at: it may part thousands."""
     try:
         return float(str(text).strip())
     except ValueError:
@@ -93,7 +95,8 @@ def with_power(calibration: Calibration, power: float | None) -> Calibration:
     return Calibration(size, calibration.source, (*calibration.warnings, note))
 
 
-# -- TIFF --------------------------------------------------------------------------------------------------------
+# -- TIFF ----------------------------------------------------------------------------------------------------
+
 
 def calibrate_tiff(first: Page, base: Page, kind: str) -> Calibration:
     """The pixel size of level 0 (`base`) of a TIFF whose first page is `first`."""
@@ -128,7 +131,9 @@ def _ome(description: str, base: Page) -> Calibration | None:
     for value, axis in ((x if x is not None else y, "X"), (y if y is not None else x, "Y")):
         unit = pixels.get(f"PhysicalSize{axis}Unit", "\u00b5m").strip()
         if unit not in UM_PER_UNIT:
-            return Calibration(warnings=("the pixel size in OME PhysicalSize is not used: its unit is no length",))
+            return Calibration(
+                warnings=("the pixel size in OME PhysicalSize is not used: its unit is no length",)
+            )
         size = number(value)
         sizes.append(None if size is None else size * UM_PER_UNIT[unit])
     return judge(sizes[0], sizes[1], "OME PhysicalSize")
@@ -170,11 +175,14 @@ def _resolution(base: Page) -> Calibration:
     per_unit_x, per_unit_y, unit = base.resolution
     if unit not in UM_PER_TIFF_UNIT:
         return Calibration(warnings=("the TIFF resolution has no unit, so the file holds no pixel size",))
-    x, y = (UM_PER_TIFF_UNIT[unit] / per_unit if per_unit else math.inf for per_unit in (per_unit_x, per_unit_y))
+    x, y = (
+        UM_PER_TIFF_UNIT[unit] / per_unit if per_unit else math.inf for per_unit in (per_unit_x, per_unit_y)
+    )
     return judge(x, y, "TIFF resolution")
 
 
-# -- OpenSlide and the choice ------------------------------------------------------------------------------------
+# -- OpenSlide and the choice --------------------------------------------------------------------------------
+
 
 def calibrate_openslide(properties: Mapping[str, str]) -> Calibration:
     """The pixel size that OpenSlide found in the vendor's own fields."""
@@ -183,14 +191,23 @@ def calibrate_openslide(properties: Mapping[str, str]) -> Calibration:
         return Calibration(warnings=("the file holds no pixel size",))
     vendor = properties.get("openslide.vendor", "")
     sizes = number(x if x is not None else y), number(y if y is not None else x)
-    return with_power(judge(*sizes, f"OpenSlide {vendor}".strip()), number(properties.get("openslide.objective-power")))
+    return with_power(
+        judge(*sizes, f"OpenSlide {vendor}".strip()), number(properties.get("openslide.objective-power"))
+    )
 
 
 def given(mpp: float, source: str) -> Calibration:
+    """A pixel size a person gave, as a calibration; SlideError E_MPP when it cannot be believed."""
+    return Calibration(given_size(mpp, source), source)
+
+
+def given_size(mpp: float, source: str) -> PixelSize:
     """A pixel size a person gave, held to the same rules; SlideError E_MPP when it breaks them."""
     if reason := _fault(mpp, mpp):
-        raise SlideError(f"the pixel size from {source} cannot be used: {reason}; give micrometres per pixel", "E_MPP")
-    return Calibration(PixelSize(mpp, mpp), source)
+        raise SlideError(
+            f"the pixel size from {source} cannot be used: {reason}; give micrometres per pixel", "E_MPP"
+        )
+    return PixelSize(mpp, mpp)
 
 
 def resolve_pixel_size(
@@ -202,11 +219,11 @@ def resolve_pixel_size(
     """
     for value, source in ((sheet_mpp, "sheet"), (option_mpp, "--mpp")):
         if value is not None and not math.isnan(value):
-            size = given(value, source).pixel_size
-            assert size is not None  # noqa: S101 - given() raises instead
-            return size, source
+            return given_size(value, source), source
     if slide.pixel_size is None:
-        why = next((note for note in slide.warnings if "pixel size" in note or "MPP" in note), "none was found")
+        why = next(
+            (note for note in slide.warnings if "pixel size" in note or "MPP" in note), "none was found"
+        )
         raise SlideError(
             f"{slide.path!r} has no usable pixel size ({why}); give one with --mpp, e.g. --mpp 0.25, "
             "or in the sheet's column mpp",
@@ -216,8 +233,9 @@ def resolve_pixel_size(
 
 
 def pixel_size_conflict(slide: Slide, used: PixelSize) -> str:
-    """One sentence when the file's own pixel size differs from the one used by more than 1 %, else nothing."""
+    """One sentence when the file's own pixel size is more than 1 % off the one used, else nothing."""
     own = slide.pixel_size
     if own is None or abs(own.mean_um - used.mean_um) <= NOTED_ANISOTROPY * own.mean_um:
         return ""
-    return f"the file says {own.mean_um:g} um per pixel ({slide.mpp_source}), {used.mean_um:g} um was given and is used"
+    said = f"the file says {own.mean_um:g} um per pixel ({slide.mpp_source})"
+    return f"{said}, {used.mean_um:g} um was given and is used"

@@ -26,11 +26,12 @@ BLOCK_BYTES = 16 * 2**10
 def slide_digest(
     slide: str | os.PathLike[str] | NDArray[Any], *, cache: MutableMapping[str, str] | None = None
 ) -> str:
-    """SHA-256 (hexadecimal) of a slide's size, TIFF directories, first and last MiB and 64 blocks at fixed places.
+    """SHA-256 (hexadecimal) of a slide's size, TIFF directories, first and last MiB and 64 blocks at fixed
+    places.
 
-    About 3 MB are read whatever the file's size. Formats of several files (MIRAX, DICOM) add OpenSlide's own hash of
-    the set; an array is hashed whole. `cache` maps a file's device, inode, size and time of change to a digest found
-    before, and is added to. SlideError E_IO when the file cannot be read.
+    About 3 MB are read whatever the file's size. Formats of several files (MIRAX, DICOM) add OpenSlide's own
+    hash of the set; an array is hashed whole. `cache` maps a file's device, inode, size and time of change to
+    a digest found before, and is added to. SlideError E_IO when the file cannot be read.
     """
     if isinstance(slide, np.ndarray):
         return _array_digest(slide)

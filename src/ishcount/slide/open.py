@@ -17,8 +17,8 @@ from ishcount.slide.source import LocalFile
 from ishcount.slide.tiff import TiffSlide
 from ishcount.slide.tiff_pages import TIFF_MAGIC
 
-# TIFFs whose vendors bend the format (64-bit offsets in 32-bit files, overlapping tiles, several areas on one canvas):
-# OpenSlide knows the bends. Other TIFFs take the fast path.
+# TIFFs whose vendors bend the format (64-bit offsets in 32-bit files, overlapping tiles, several areas on one
+# canvas): OpenSlide knows the bends. Other TIFFs take the fast path.
 BENT_TIFF_VENDORS = {"hamamatsu", "leica", "ventana", "philips", "trestle", "huron"}
 SMALLEST_FILE_BYTES = 16  # a TIFF header of 8 or 16 bytes alone is no image
 
@@ -26,12 +26,12 @@ SMALLEST_FILE_BYTES = 16  # a TIFF header of 8 or 16 bytes alone is no image
 def open_slide(source: str | os.PathLike[str] | NDArray[Any], *, mpp: float | None = None) -> Slide:
     """Open a slide file, a URL of a TIFF-based slide, or an array of RGB pixels.
 
-    `mpp` (micrometres per pixel, both edges) takes the place of what the file says. An array is (height, width, 3)
-    uint8 RGB; for 16-bit and alpha see `array_to_rgb`.
+    `mpp` (micrometres per pixel, both edges) takes the place of what the file says. An array is (height,
+    width, 3) uint8 RGB; for 16-bit and alpha see `array_to_rgb`.
 
-    Raises SlideError: E_IO when the file cannot be read, E_FORMAT when no reader knows it, E_TRUNCATED when it ends
-    before its pixels, E_PIXELTYPE when its pixels are no RGB, E_MPP when `mpp` is absurd. No pixel size in the file
-    is no error here: `pixel_size` is None and `resolve_pixel_size` says what to do.
+    Raises SlideError: E_IO when the file cannot be read, E_FORMAT when no reader knows it, E_TRUNCATED when
+    it ends before its pixels, E_PIXELTYPE when its pixels are no RGB, E_MPP when `mpp` is absurd. No pixel
+    size in the file is no error here: `pixel_size` is None and `resolve_pixel_size` says what to do.
     """
     if isinstance(source, np.ndarray):
         return _open_array(source, mpp)
@@ -60,7 +60,9 @@ def _open_file(path: str, mpp: float | None) -> Slide:
     keep = False
     try:
         if file.size < SMALLEST_FILE_BYTES:
-            raise SlideError(f"{path!r} holds {file.size} bytes and no image; copy the file again", "E_FORMAT")
+            raise SlideError(
+                f"{path!r} holds {file.size} bytes and no image; copy the file again", "E_FORMAT"
+            )
         magic = file.read(0, 8)
         from ishcount.slide.vendor import VendorSlide, vendor_of
 

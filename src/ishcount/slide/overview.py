@@ -1,8 +1,8 @@
 """The whole slide at a few micrometres per pixel, in bounded memory.
 
-Each cell is the mean of the level-0 pixels it covers. A pyramid level gives the same far cheaper, so one is used when
-its downsample divides the cell and when it agrees with level 0 at sampled places; otherwise level 0 itself is read in
-windows. Which one it was is part of the answer, and depends on nothing but the file.
+Each cell is the mean of the level-0 pixels it covers. A pyramid level gives the same far cheaper, so one is
+used when its downsample divides the cell and when it agrees with level 0 at sampled places; otherwise level 0
+itself is read in windows. Which one it was is part of the answer, and depends on nothing but the file.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ WINDOW_PX = 2048  # pixels read at once along a side: 12 MB of RGB
 SAMPLE_CELLS = 16  # side of one compared place, in cells
 GRID_PLACES = 4  # places along each side of a fixed grid over the slide
 STRUCTURED_PLACES = 12  # further places, where the level itself shows most structure
-# Grey levels by which a pyramid may differ from level 0 at the compared places, in cells of 8 to 16 pixels. Measured on
-# two tissues with levels shrunk by means, linear or Lanczos and JPEG quality 30 to 90: up to 6.8 on average, whatever
-# the content; a level half a cell out of place: 9.6 or more. The mean over all places says whether it is as bright.
+# Grey levels by which a pyramid may differ from level 0 at the compared places, in cells of 8 to 16 pixels.
+# Measured on two tissues with levels shrunk by means, linear or Lanczos and JPEG quality 30 to 90: up to 6.8
+# on average, whatever the content; a level half a cell out of place: 9.6 or more. The mean over all places
+# says whether it is as bright.
 MAX_DIFFERENCE = 7.5
 MAX_BIAS = 2.0
 
@@ -28,9 +29,10 @@ MAX_BIAS = 2.0
 def read_overview(slide: Slide, factor: int) -> tuple[Rgb, Mask, str]:
     """The slide shrunk by `factor`: (rgb, valid, source).
 
-    `rgb` is uint8 (ceil(height/factor), ceil(width/factor), 3): cell (r, c) is the rounded mean of level-0 pixels
-    [r*factor, (r+1)*factor) x [c*factor, (c+1)*factor) cut at the slide's edge. `valid` is False where any pixel of
-    the cell is damaged or missing; there `rgb` is 255. `source` is `level 0`, or e.g. `level 2 (downsample 16)`.
+    `rgb` is uint8 (ceil(height/factor), ceil(width/factor), 3): cell (r, c) is the rounded mean of level-0
+    pixels [r*factor, (r+1)*factor) x [c*factor, (c+1)*factor) cut at the slide's edge. `valid` is False where
+    any pixel of the cell is damaged or missing; there `rgb` is 255. `source` is `level 0`, or e.g. `level 2
+    (downsample 16)`.
     """
     if factor < 1:
         raise ValueError(f"a factor of {factor} does not shrink; give 1 or more")
@@ -89,9 +91,11 @@ def _fill(slide: Slide, number: int, step: int, cells: Region, rgb: Rgb, valid: 
 
 
 def block_means(pixels: Rgb, real: Mask, step: int) -> tuple[Rgb, Mask]:
-    """Rounded means of `step` x `step` blocks from the top-left corner, and whether all their pixels are real.
+    """Rounded means of `step` x `step` blocks from the top-left corner, and whether all their pixels are
+    real.
 
-    Blocks cut by the right and lower edge are means of what is there. Sums are integers, so the answer is exact.
+    Blocks cut by the right and lower edge are means of what is there. Sums are integers, so the answer is
+    exact.
     """
     if step == 1:
         return pixels, real
@@ -100,7 +104,12 @@ def block_means(pixels: Rgb, real: Mask, step: int) -> tuple[Rgb, Mask]:
     area = (heights[:, np.newaxis] * widths[np.newaxis, :]).astype(np.uint32)[:, :, np.newaxis]
     # Rows first: adding whole rows runs along memory, and leaves little for the columns.
     flat = pixels.reshape(pixels.shape[0], -1)
-    sums = np.stack([flat[row : row + height].sum(axis=0, dtype=np.uint32) for row, height in zip(rows, heights, strict=True)])
+    sums = np.stack(
+        [
+            flat[row : row + height].sum(axis=0, dtype=np.uint32)
+            for row, height in zip(rows, heights, strict=True)
+        ]
+    )
     sums = np.add.reduceat(sums.reshape(len(rows), -1, 3), columns, axis=1)
     means = ((sums + area // 2) // area).astype(np.uint8)
     whole = np.ones(means.shape[:2], np.bool_)
@@ -127,7 +136,9 @@ def _agrees(slide: Slide, factor: int, rgb: Rgb, whole: tuple[int, int]) -> bool
 
 
 def _places(rgb: Rgb) -> list[Region]:
-    """A fixed grid of places, and those where the green channel varies most (ties: the first in reading order)."""
+    """A fixed grid of places, and those where the green channel varies most (ties: the first in reading
+    order).
+    """
     rows, columns = rgb.shape[0], rgb.shape[1]
     side = min(SAMPLE_CELLS, rows, columns)
     grid_y = np.linspace(0, rows - side, GRID_PLACES).astype(int)
@@ -141,7 +152,9 @@ def _places(rgb: Rgb) -> list[Region]:
 
 
 def _spread(green: NDArray[np.uint8], side: int) -> NDArray[np.int64]:
-    """Variance of green in each whole square of `side` cells, as an integer so that order never depends on rounding."""
+    """Variance of green in each whole square of `side` cells, as an integer so that order never depends on
+    rounding.
+    """
     rows, columns = green.shape[0] // side, green.shape[1] // side
     squares = green[: rows * side, : columns * side].reshape(rows, side, columns, side).astype(np.int64)
     total, squared = squares.sum(axis=(1, 3)), (squares**2).sum(axis=(1, 3))

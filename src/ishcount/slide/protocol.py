@@ -22,8 +22,8 @@ MISSING_RGB = 255  # what `read_masked` puts where pixels are damaged or absent:
 class Level:
     """One resolution of the pyramid.
 
-    `downsample` is level-0 pixels per pixel of this level. It is an integer where the level's size allows one,
-    since scanners shrink by whole factors and cut the remainder off.
+    `downsample` is level-0 pixels per pixel of this level. It is an integer where the level's size allows
+    one, since scanners shrink by whole factors and cut the remainder off.
     """
 
     width: int
@@ -73,7 +73,9 @@ class Slide(Protocol):
 
     @property
     def chroma_subsampling(self) -> tuple[int, int] | None:
-        """Horizontal and vertical subsampling of colour in the JPEG tiles, (2, 2) being 4:2:0; None if not JPEG."""
+        """Horizontal and vertical subsampling of colour in the JPEG tiles, (2, 2) being 4:2:0; None if not
+        JPEG.
+        """
 
     @property
     def icc(self) -> bool:

@@ -38,10 +38,14 @@ class LocalFile:
             # Looked at before opening: opening a named pipe would wait for a writer for ever.
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise SlideError(f"{path!r} is not a regular file; give the path of a slide file", "E_IO")
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+            self._handle = os.open(
+                path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+            )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise SlideError(f"{path!r} cannot be opened: {reason}; check the path and the rights", "E_IO") from error
+            raise SlideError(
+                f"{path!r} cannot be opened: {reason}; check the path and the rights", "E_IO"
+            ) from error
         self._path = path
         self._lock = threading.Lock()
         self.size = os.fstat(self._handle).st_size
@@ -58,7 +62,7 @@ class LocalFile:
             ) from error
         if len(data) < length:
             raise SlideError(
-                f"{self._path!r} became shorter while it was read ({len(data)} of {length} bytes at {offset}); "
+                f"{self._path!r} became shorter while it was read ({len(data)} of {length} bytes came); "
                 "restore the file and run again",
                 "E_IO",
             )
@@ -80,7 +84,8 @@ class LocalFile:
 
 class SourceFile(io.RawIOBase):
     """A source in the shape of a file, for tifffile. Reads past the end are short, so no count in a damaged
-    header can make it allocate more than the file holds."""
+    header can make it allocate more than the file holds.
+    """
 
     name = "slide"
 

@@ -1,7 +1,8 @@
-"""The fast path: TIFF-based slides, tile by tile, with tifffile for the structure and imagecodecs for the pixels.
+"""The fast path: TIFF-based slides, tile by tile, with tifffile for the structure and imagecodecs for the
+pixels.
 
-A slide in memory is its offsets and a small cache of decoded tiles. Each read fetches only the tiles it needs with
-positioned reads, so threads and forked processes never disturb each other's place in the file.
+A slide in memory is its offsets and a small cache of decoded tiles. Each read fetches only the tiles it needs
+with positioned reads, so threads and forked processes never disturb each other's place in the file.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class TiffSlide:
         reopen: tuple[Callable[..., Any], tuple[Any, ...]],
         calibration: Calibration | None = None,
     ) -> None:
-        """Read the directories of `source`, which this slide owns from now on; `reopen` is how a copy in another
-        process comes to life, `calibration` what to believe instead of the file."""
+        """Read the directories of `source`, which this slide owns from now on; `reopen` is how a copy in
+        another process comes to life, `calibration` what to believe instead of the file.
+        """
         self.path = path
         self._source, self._reopen = source, reopen
         found = read_directories(source, path)
@@ -113,15 +115,19 @@ class TiffSlide:
         """Pickle as the way to open the slide again."""
         return self._reopen
 
-    # -- tiles -------------------------------------------------------------------------------------------------
+    # -- tiles -----------------------------------------------------------------------------------------------
 
     def _read(self, region: Region, level: int, valid: Mask | None) -> Rgb:
         page = self._pages[level]
         if not (0 <= region.x < region.x_end <= page.width and 0 <= region.y < region.y_end <= page.height):
-            raise ValueError(f"{region} does not lie inside level {level} of {page.width} x {page.height} pixels")
+            raise ValueError(
+                f"{region} does not lie inside level {level} of {page.width} x {page.height} pixels"
+            )
         pixels = np.empty((region.height, region.width, 3), np.uint8)
         for index, tile, part in self._parts(page, region):
-            target = np.s_[part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x]
+            target = np.s_[
+                part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x
+            ]
             try:
                 pixels[target] = self._part(level, index, tile, part)
             except DamagedTile as error:
@@ -164,7 +170,8 @@ class TiffSlide:
         height = page.tile_height if page.is_tiled else tile.height
         step = page.columns * page.rows
         planes = [
-            decode_segment(page, self._bytes(page, index + plane * step), height) for plane in range(page.planes)
+            decode_segment(page, self._bytes(page, index + plane * step), height)
+            for plane in range(page.planes)
         ]
         pixels = to_rgb(page, planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
         self._keep(key, pixels)
@@ -195,8 +202,12 @@ class TiffSlide:
             raise DamagedTile(f"is {count} bytes long")
         return self._source.read(offset, count)
 
-    def _rows_of_plain_strip(self, page: Page, index: int, tile: Region, part: Region) -> np.ndarray[Any, Any]:
-        """Samples of `part` from an uncompressed strip, row by row, so that a strip as large as the slide is no bar."""
+    def _rows_of_plain_strip(
+        self, page: Page, index: int, tile: Region, part: Region
+    ) -> np.ndarray[Any, Any]:
+        """Samples of `part` from an uncompressed strip, row by row, so that a strip as large as the slide is
+        no bar.
+        """
         itemsize = page.bits[0] // 8
         samples = 1 if page.planar == 2 else page.samples
         pixel, step = itemsize * samples, page.columns * page.rows
@@ -207,7 +218,8 @@ class TiffSlide:
                 raise DamagedTile(f"holds {count} of {tile.width * tile.height * pixel} bytes")
             first = offset + ((part.y - tile.y) * tile.width + (part.x - tile.x)) * pixel
             data = b"".join(
-                self._source.read(first + row * tile.width * pixel, part.width * pixel) for row in range(part.height)
+                self._source.read(first + row * tile.width * pixel, part.width * pixel)
+                for row in range(part.height)
             )
             order = page.byteorder if itemsize > 1 else "|"
             rows.append(np.frombuffer(data, f"{order}u{itemsize}").reshape(part.height, part.width, samples))

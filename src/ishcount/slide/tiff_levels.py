@@ -1,8 +1,9 @@
 """Which pages of a TIFF are the slide, and which are smaller copies of it.
 
-Level 0 is the largest image of the file. Labels, macros and thumbnails are told by their directory alone and never
-opened. A page is a level only when its size is level 0's divided by one factor, to within one pixel of rounding;
-everything else is left out with a warning. Stacks (z, time) are refused: which plane to count is not ours to guess.
+Level 0 is the largest image of the file. Labels, macros and thumbnails are told by their directory alone and
+never opened. A page is a level only when its size is level 0's divided by one factor, to within one pixel of
+rounding; everything else is left out with a warning. Stacks (z, time) are refused: which plane to count is
+not ours to guess.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from ishcount.slide.tiff_pixels import check_pixels
 
 REDUCED = 1  # NewSubfileType bit: a smaller copy of another page
 MACRO = 9  # NewSubfileType of Aperio's macro
-TRUNCATED_SHARE = 0.25  # of level 0 beyond the end: a cut file, not one bad offset (which is one tile, E_TILE)
+TRUNCATED_SHARE = (
+    0.25  # of level 0 beyond the end: a cut file, not one bad offset (which is one tile, E_TILE)
+)
 
 
-def choose_levels(found: Directories, path: str, file_size: int) -> tuple[list[tuple[Page, Level]], list[str]]:
+def choose_levels(
+    found: Directories, path: str, file_size: int
+) -> tuple[list[tuple[Page, Level]], list[str]]:
     """Pages of the pyramid with their levels, level 0 first, and warnings about pages left out.
 
-    SlideError E_PIXELTYPE for stacks and for pixels without a rule, E_FORMAT when level 0 lists too few tiles,
-    E_TRUNCATED when the file ends before its pixels do.
+    SlideError E_PIXELTYPE for stacks and for pixels without a rule, E_FORMAT when level 0 lists too few
+    tiles, E_TRUNCATED when the file ends before its pixels do.
     """
     warnings = list(found.warnings)
     images = [page for page in found.pages if not _is_associated(page, found.kind)]
@@ -45,12 +50,16 @@ def choose_levels(found: Directories, path: str, file_size: int) -> tuple[list[t
     for page, _ in levels:
         _check_complete(page, path, file_size)
     if base.orientation != 1:
-        warnings.append(f"the orientation tag ({base.orientation}) is ignored: coordinates are those of the stored image")
+        warnings.append(
+            f"the orientation tag ({base.orientation}) is ignored: coordinates are those of the stored image"
+        )
     return levels, warnings
 
 
 def _is_associated(page: Page, kind: str) -> bool:
-    """Whether the directory says label, macro or thumbnail (Aperio stores its slide in tiles, the others in strips)."""
+    """Whether the directory says label, macro or thumbnail (Aperio stores its slide in tiles, the others in
+    strips).
+    """
     if page.subfile_type == MACRO:
         return True
     if kind != "aperio":
@@ -65,11 +74,15 @@ def _level_0(images: list[Page], path: str) -> Page:
     full = [page for page in candidates if not page.subfile_type & REDUCED] or candidates
     colour = [page for page in full if page.samples >= 3 or page.photometric == 3]
     base = (colour or full)[0]
-    same = [page for page in full if (page.width, page.height, page.is_tiled) == (base.width, base.height, base.is_tiled)]
+    same = [
+        page
+        for page in full
+        if (page.width, page.height, page.is_tiled) == (base.width, base.height, base.is_tiled)
+    ]
     if len(same) > 1:
         raise SlideError(
-            f"{path!r} holds {len(same)} images of {base.width} x {base.height} pixels (a z-stack, time series or "
-            "separate channels); export one focus plane as RGB",
+            f"{path!r} holds {len(same)} images of {base.width} x {base.height} pixels (a z-stack, time "
+            "series or separate channels); export one focus plane as RGB",
             "E_PIXELTYPE",
         )
     check_pixels(base, path)
@@ -102,10 +115,11 @@ def _as_level(page: Page, base: Page, path: str, file_size: int) -> tuple[Level 
 
 
 def shrink_factor(full: tuple[int, int], small: tuple[int, int]) -> float | None:
-    """How many level-0 pixels one pixel of the smaller image stands for, or None when no one factor fits both sides.
+    """How many level-0 pixels one pixel of the smaller image stands for, or None when no one factor fits both
+    sides.
 
-    A side of n pixels comes from any factor between full/(n+1) and full/(n-1) (cut, rounded or padded). Where the
-    whole number nearest the mean ratio lies in that span it is taken: scanners shrink by whole factors.
+    A side of n pixels comes from any factor between full/(n+1) and full/(n-1) (cut, rounded or padded). Where
+    the whole number nearest the mean ratio lies in that span it is taken: scanners shrink by whole factors.
     """
     low = max(side / (n + 1) for side, n in zip(full, small, strict=True))
     high = min(side / (n - 1) if n > 1 else np.inf for side, n in zip(full, small, strict=True))
@@ -122,6 +136,7 @@ def _check_complete(page: Page, path: str, file_size: int) -> None:
         end = int(np.max((page.offsets + page.counts)[beyond]))
         raise SlideError(
             f"{path!r} ends at byte {file_size} but its pixels run to byte {end} "
-            f"({np.count_nonzero(beyond)} of {len(beyond)} tiles of image {page.name} cut off); copy the file again",
+            f"({np.count_nonzero(beyond)} of {len(beyond)} tiles of image {page.name} cut off); "
+            "copy the file again",
             "E_TRUNCATED",
         )

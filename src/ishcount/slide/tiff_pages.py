@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """One directory of a TIFF file, in the words of the TIFF 6.0 tags. A strip is a tile as wide as the image."""
+    """One directory of a TIFF file, in the words of the TIFF 6.0 tags. A strip is a tile as wide as the
+    image.
+    """
 
     name: str
     width: int
@@ -98,15 +100,17 @@ class Directories:
 
 
 def read_directories(source: ByteSource, path: str) -> Directories:
-    """Every directory of the file. SlideError E_FORMAT when there is none that can be read, E_TRUNCATED when a
-    directory lies past the end of the file."""
+    """Every directory of the file. SlideError E_FORMAT when there is none that can be read, E_TRUNCATED when
+    a directory lies past the end of the file.
+    """
     try:
         return _read_directories(source, path)
     except SlideError:
         raise
     except Exception as error:  # tifffile meets a damaged file with whatever its arithmetic raises
         raise SlideError(
-            f"{path!r} looks like a TIFF but its directories cannot be read ({_short(error)}); export the slide again",
+            f"{path!r} looks like a TIFF but its directories cannot be read ({_short(error)}); "
+            "export the slide again",
             "E_FORMAT",
         ) from error
 
@@ -114,7 +118,7 @@ def read_directories(source: ByteSource, path: str) -> Directories:
 def _read_directories(source: ByteSource, path: str) -> Directories:
     import tifffile
 
-    with tifffile.TiffFile(SourceFile(source), name="slide") as tiff:
+    with tifffile.TiffFile(cast(BinaryIO, SourceFile(source)), name="slide") as tiff:
         pages, seen, warnings = [], set(), []
         kept: list[tuple[Any, Page]] = []
         for number in range(MAX_PAGES + 1):
@@ -123,7 +127,9 @@ def _read_directories(source: ByteSource, path: str) -> Directories:
             except IndexError:
                 break
             if raw.offset in seen or number == MAX_PAGES:
-                warnings.append(f"the chain of directories does not end properly after {number}; the rest is ignored")
+                warnings.append(
+                    f"the chain of directories does not end properly after {number}; the rest is ignored"
+                )
                 break
             seen.add(raw.offset)
             page = _page(raw, str(number))
@@ -139,7 +145,8 @@ def _read_directories(source: ByteSource, path: str) -> Directories:
         kind = "aperio" if tiff.is_svs else "ome-tiff" if tiff.is_ome else "tiff"
     if not pages:
         raise SlideError(
-            f"{path!r} is a TIFF without a usable image ({len(seen)} directories); export the slide again", "E_FORMAT"
+            f"{path!r} is a TIFF without a usable image ({len(seen)} directories); export the slide again",
+            "E_FORMAT",
         )
     return Directories(tuple(pages), subpages, kind, tuple(warnings))
 
@@ -223,7 +230,9 @@ def _offsets(values: Any) -> NDArray[np.uint64]:
 
 
 def _ints(value: Any) -> tuple[int, ...]:
-    return tuple(int(item) for item in value) if isinstance(value, tuple | list | np.ndarray) else (int(value),)
+    return (
+        tuple(int(item) for item in value) if isinstance(value, tuple | list | np.ndarray) else (int(value),)
+    )
 
 
 def _resolution(x: Any, y: Any, unit: Any) -> tuple[float, float, int] | None:

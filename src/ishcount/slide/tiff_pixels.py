@@ -3,18 +3,18 @@
 | stored pixels | what happens |
 |---|---|
 | RGB, 3 x 8 bit | taken as they are |
-| YCbCr inside JPEG, JPEG 2000 or WebP | turned into RGB by the codec's own formula (ITU-R BT.601, full range) |
+| YCbCr inside JPEG, JPEG 2000 or WebP | turned into RGB by the codec's formula (BT.601, full range) |
 | RGB, 3 x 16 bit | divided by 257 and rounded, so 8-bit values written as 16 bit come back exactly |
 | RGB + alpha (ExtraSamples 1 or 2) | laid over white, since clear glass is white |
 | RGB + other samples | the other samples are dropped |
 | palette, 8 bit | looked up in the colour map, 16-bit entries divided by 257 and rounded |
 | one plane per sample | put together, then as above |
 | greyscale, bilevel | refused: without colour a chromogen cannot be told from haematoxylin |
-| CMYK, CIELab, YCbCr outside a codec | refused: the colours depend on an ink or on a reference white that we do not know |
+| CMYK, CIELab, YCbCr outside a codec | refused: they depend on inks or a white that we do not know |
 | float, signed, 1-7, 9-15, 32 or 64 bit | refused: no stated range, or not a scanner's format |
 
-An embedded ICC profile is ignored. Orientation tags are ignored (with a warning): coordinates are those of the
-stored raster. A refusal is SlideError E_PIXELTYPE; an unknown compression is E_FORMAT.
+An embedded ICC profile is ignored. Orientation tags are ignored (with a warning): coordinates are those of
+the stored raster. A refusal is SlideError E_PIXELTYPE; an unknown compression is E_FORMAT.
 """
 
 from __future__ import annotations
@@ -32,14 +32,24 @@ from ishcount.core.errors import SlideError
 from ishcount.slide.protocol import Rgb
 from ishcount.slide.tiff_pages import Page
 
-MAX_SEGMENT_BYTES = 256 * 2**20  # decoded size of one tile or strip: far above any scanner's, far below our memory
+MAX_SEGMENT_BYTES = (
+    256 * 2**20
+)  # decoded size of one tile or strip: far above any scanner's, far below our memory
 MAX_SAMPLES = 8
 
 JPEG = {7, 33007}
 JPEG2000 = {33003, 33004, 33005, 34712}
 APERIO_JPEG2000_YCBCR = 33003
 WEBP = {34927, 50001}
-BYTE_CODECS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 34926: "zstd", 50000: "zstd"}
+BYTE_CODECS = {
+    5: "lzw",
+    8: "zlib",
+    32946: "zlib",
+    32773: "packbits",
+    34925: "lzma",
+    34926: "zstd",
+    50000: "zstd",
+}
 PLAIN = 1
 HORIZONTAL = 2  # predictor
 
@@ -73,7 +83,13 @@ def check_pixels(page: Page, path: str) -> None:
     if not 1 <= page.samples <= MAX_SAMPLES or page.planar not in (1, 2):
         refuse(f"{page.samples} samples per pixel in layout {page.planar}")
     if page.photometric == 3:
-        if page.samples != 1 or page.bits[0] != 8 or page.colormap is None or page.colormap.size != 768 or codec:
+        if (
+            page.samples != 1
+            or page.bits[0] != 8
+            or page.colormap is None
+            or page.colormap.size != 768
+            or codec
+        ):
             refuse("palette pixels without a colour map of 256 entries")
     elif page.photometric not in (2, 6) or (page.photometric == 6 and not codec) or page.samples < 3:
         refuse(f"{colour} pixels with {page.samples} samples")
@@ -91,10 +107,14 @@ def _check_layout(page: Page, codec: bool, refuse: Any) -> None:
         refuse(f"pixels with predictor {page.predictor} and compression {page.compression}")
     if page.fill_order != 1 and not codec:
         refuse("bytes stored in reversed bit order")
+    if page.compression in JPEG and page.planar == 1 and page.samples != 3:
+        refuse(f"JPEG pixels with {page.samples} samples")
     if codec and (page.bits[0] != 8 or (page.planar == 2 and page.photometric == 6)):
         refuse(f"{page.bits[0]}-bit pixels in layout {page.planar} under compression {page.compression}")
     if segment_bytes(page) > MAX_SEGMENT_BYTES and not (page.compression == PLAIN and not page.is_tiled):
-        refuse(f"tiles of {page.tile_width} x {page.tile_height} pixels, more than {MAX_SEGMENT_BYTES >> 20} MiB each")
+        refuse(
+            f"tiles of {page.tile_width} x {page.tile_height} pixels, over {MAX_SEGMENT_BYTES >> 20} MiB each"
+        )
 
 
 def segment_bytes(page: Page) -> int:
@@ -104,7 +124,8 @@ def segment_bytes(page: Page) -> int:
 
 
 def decode_segment(page: Page, data: bytes, height: int) -> NDArray[Any]:
-    """Samples (height, tile width, samples) of one segment as stored; DamagedTile when `data` does not hold them.
+    """Samples (height, tile width, samples) of one segment as stored; DamagedTile when `data` does not hold
+    them.
 
     `height` is the segment's number of rows: the last strip of an image is shorter.
     """
@@ -116,7 +137,9 @@ def decode_segment(page: Page, data: bytes, height: int) -> NDArray[Any]:
         if page.compression in JPEG2000:
             return _decode_jpeg2000(page, data, shape)
         if page.compression in WEBP:
-            return _fit(imagecodecs.webp_decode(data, hasalpha=samples == 4, out=np.empty(shape, np.uint8)), shape)
+            return _fit(
+                imagecodecs.webp_decode(data, hasalpha=samples == 4, out=np.empty(shape, np.uint8)), shape
+            )
         return _decode_bytes(page, data, shape)
     except DamagedTile:
         raise
@@ -148,7 +171,8 @@ def _fit(pixels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
     return pixels[: shape[0], : shape[1]]
 
 
-# -- JPEG --------------------------------------------------------------------------------------------------------
+# -- JPEG ----------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class JpegFrame:
@@ -170,7 +194,8 @@ class JpegFrame:
         return max(1, h0 // max(1, h1)), max(1, v0 // max(1, v1))
 
 
-# A marker inside entropy-coded data that may not be there: anything but a stuffed zero, a restart or a fill byte.
+# A marker inside entropy-coded data that may not be there: anything but a stuffed zero, a restart or a fill
+# byte.
 _STRAY_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
@@ -180,7 +205,11 @@ def jpeg_frame(data: bytes) -> JpegFrame:
         raise DamagedTile("does not begin like a JPEG")
     position, frame, jfif, adobe = 2, None, False, None
     while position + 4 <= len(data):
-        fill, marker, length = data[position], data[position + 1], (data[position + 2] << 8) + data[position + 3]
+        fill, marker, length = (
+            data[position],
+            data[position + 1],
+            (data[position + 2] << 8) + data[position + 3],
+        )
         if fill != 0xFF:
             break
         if marker == 0xFF:
@@ -208,8 +237,8 @@ def jpeg_frame(data: bytes) -> JpegFrame:
 def _decode_jpeg(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
     """A JPEG tile as RGB, or as its one plane.
 
-    YCbCr pages are turned into RGB. On pages called RGB the stream decides: a JFIF marker or Adobe transform 1
-    means YCbCr all the same (Bio-Formats writes such), otherwise the samples are RGB (Aperio writes such).
+    YCbCr pages are turned into RGB. On pages called RGB the stream decides: a JFIF marker or Adobe transform
+    1 means YCbCr all the same (Bio-Formats writes such), otherwise the samples are RGB (Aperio writes such).
     """
     frame = jpeg_frame(data)
     if frame.height < shape[0] or frame.width != shape[1] or frame.components != shape[2]:
@@ -222,19 +251,25 @@ def _decode_jpeg(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArra
     if frame.baseline and (stray := _STRAY_MARKER.search(data, frame.scan_start)) and stray.start() < end:
         raise DamagedTile("is a JPEG with garbage inside")
     if shape[2] == 1:
-        colours = {"colorspace": "GRAYSCALE", "outcolorspace": "GRAYSCALE"}
+        stored, wanted = "GRAYSCALE", "GRAYSCALE"
     elif shape[2] == 3:
         ycbcr = page.photometric == 6 or frame.jfif or bool(frame.adobe_transform)
-        colours = {"colorspace": "YCBCR" if ycbcr else "RGB", "outcolorspace": "RGB"}
+        stored, wanted = "YCBCR" if ycbcr else "RGB", "RGB"
     else:
         raise DamagedTile(f"is a JPEG of {shape[2]} components")
     out = np.empty((frame.height, frame.width, shape[2]), np.uint8)
-    tables = page.jpeg_tables or None
-    pixels = imagecodecs.jpeg8_decode(data, tables=tables, out=out if shape[2] == 3 else out[:, :, 0], **colours)
+    pixels = imagecodecs.jpeg8_decode(
+        data,
+        tables=page.jpeg_tables or None,
+        colorspace=stored,
+        outcolorspace=wanted,
+        out=out if shape[2] == 3 else out[:, :, 0],
+    )
     return _fit(pixels, shape)
 
 
-# -- JPEG 2000 ---------------------------------------------------------------------------------------------------
+# -- JPEG 2000 -----------------------------------------------------------------------------------------------
+
 
 def _decode_jpeg2000(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
     start = data.find(b"\xff\x4f\xff\x51", 0, 256)  # a bare codestream, or one inside a JP2 box
@@ -258,11 +293,14 @@ def ycbcr_to_rgb(pixels: NDArray[np.uint8]) -> Rgb:
     """Full-range ITU-R BT.601, the formula of JFIF, rounded to nearest."""
     luma, blue, red = (pixels[..., channel].astype(np.float32) for channel in range(3))
     blue, red = blue - 128, red - 128
-    rgb = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1)
+    rgb = np.stack(
+        [luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1
+    )
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
 
 
-# -- to RGB ------------------------------------------------------------------------------------------------------
+# -- to RGB --------------------------------------------------------------------------------------------------
+
 
 def to_rgb(page: Page, pixels: NDArray[Any]) -> Rgb:
     """uint8 RGB (height, width, 3) of samples (height, width, samples), by the table at the top."""

@@ -1,8 +1,8 @@
 """Every other format, through OpenSlide: NDPI, MIRAX, Leica SCN, Ventana BIF, Philips, DICOM and more.
 
-OpenSlide draws on a transparent canvas; what no tile covers is drawn white here, as glass is. After an error an
-OpenSlide handle answers nothing more, so it is opened again. Associated images (label, macro, thumbnail) are never
-asked for.
+OpenSlide draws on a transparent canvas; what no tile covers is drawn white here, as glass is. After an error
+an OpenSlide handle answers nothing more, so it is opened again. Associated images (label, macro, thumbnail)
+are never asked for.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class VendorSlide:
         self.format: str = properties.get("openslide.vendor", "unknown")
         full = self._handle.dimensions
         if not all(0 < side <= MAX_SIDE_PX for side in full):
-            raise SlideError(f"{path!r} claims {full[0]} x {full[1]} pixels; export the slide again", "E_FORMAT")
+            raise SlideError(
+                f"{path!r} claims {full[0]} x {full[1]} pixels; export the slide again", "E_FORMAT"
+            )
         self._numbers, self.levels, warnings = _levels(self._handle.level_dimensions)
         calibration = calibration or calibrate_openslide(properties)
         self.pixel_size: PixelSize | None = calibration.pixel_size
@@ -70,7 +72,8 @@ class VendorSlide:
             return openslide.OpenSlide(self.path)
         except (openslide.OpenSlideError, OSError, ValueError) as error:
             raise SlideError(
-                f"{self.path!r} cannot be opened by OpenSlide ({str(error)[:80]}); copy or export the slide again",
+                f"{self.path!r} cannot be opened by OpenSlide ({str(error)[:80]}); "
+                "copy or export the slide again",
                 "E_FORMAT",
             ) from error
 
@@ -87,8 +90,8 @@ class VendorSlide:
     def read(self, region: Region, level: int = 0) -> Rgb:
         """Pixels of `region` of `level`; SlideError E_TILE when OpenSlide cannot give them.
 
-        OpenSlide places a read by level-0 pixels; at levels whose downsample is no whole number the place is rounded
-        to one of them.
+        OpenSlide places a read by level-0 pixels; at levels whose downsample is no whole number the place is
+        rounded to one of them.
         """
         self._check(region, level)
         try:
@@ -110,7 +113,9 @@ class VendorSlide:
             pass
         pixels = np.full((region.height, region.width, 3), MISSING_RGB, np.uint8)
         for part in _squares(region):
-            target = np.s_[part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x]
+            target = np.s_[
+                part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x
+            ]
             try:
                 pixels[target] = self._pixels(part, level)
             except openslide.OpenSlideError:
@@ -120,7 +125,9 @@ class VendorSlide:
     def _check(self, region: Region, level: int) -> None:
         size = self.levels[level]
         if Region(0, 0, size.width, size.height).intersect(region) != region:
-            raise ValueError(f"{region} does not lie inside level {level} of {size.width} x {size.height} pixels")
+            raise ValueError(
+                f"{region} does not lie inside level {level} of {size.width} x {size.height} pixels"
+            )
 
     def _pixels(self, region: Region, level: int) -> Rgb:
         downsample = self.levels[level].downsample
@@ -157,7 +164,9 @@ def _levels(sizes: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[
     for number, size in list(enumerate(sizes))[1:]:
         downsample = shrink_factor(sizes[0], size)
         if downsample is None or downsample <= levels[-1].downsample:
-            warnings.append(f"level {number} ({size[0]} x {size[1]}) is not a smaller copy of the slide; it is not used")
+            warnings.append(
+                f"level {number} ({size[0]} x {size[1]}) is not a smaller copy of the slide; it is not used"
+            )
         else:
             numbers.append(number)
             levels.append(Level(*size, downsample))
