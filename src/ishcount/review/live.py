@@ -41,7 +41,9 @@ class LiveCounts:
         self.cell_id = cells["cell_id"].to_numpy(np.int64)
         self.x_um = cells["x_um"].to_numpy(np.float64)
         self.y_um = cells["y_um"].to_numpy(np.float64)
-        codes, names = pd.factorize(cells["compartment"].fillna("").to_numpy(object), sort=True)
+        place = cells["compartment"].fillna("tissue").to_numpy(object, copy=True)
+        place[place == ""] = None  # gets code -1: outside
+        codes, names = pd.factorize(place, sort=True)
         self.compartments = [str(name) for name in names]
         self._automatic_compartment = codes.astype(np.int16)
         self.compartment = self._automatic_compartment.copy()

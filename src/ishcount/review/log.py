@@ -2,8 +2,8 @@
 
 A line assigns a new value to one item (a cell's call, an exclusion, an outline, ...) and keeps the old one,
 so undo and redo are lines too. A power cut may leave half a line at the end: it is ignored when read, and
-closed off by a `recovered` line before the next append. One file per reader needs no locks; a second window of the
-same reader is noticed by the file's size.
+closed off by a `recovered` line before the next append. One file per reader needs no locks; a second
+window of the same reader is noticed by the file's size.
 """
 
 from __future__ import annotations

@@ -1,0 +1,136 @@
+"""Areas under review: exclusions, redrawn outlines, and which cell lies where.
+
+Outlines come from `tissue.geojson` (level-0 pixels, traced along pixel edges, so that a polygon has exactly
+the area that was counted) and are held in corner-origin micrometres, as every position in the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from ishcount.core.errors import SlideError
+from ishcount.core.units import PixelSize
+
+UM2_PER_MM2 = 1e6
+WHOLE = "tissue"
+
+
+def read_outlines(path: Path, pixel_size: PixelSize) -> dict[str, BaseGeometry]:
+    """Polygons of each named area in micrometres; several features of one name become one geometry."""
+    try:
+        features = msgspec.json.decode(path.read_bytes())["features"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        raise SlideError(
+            f"{path.name} cannot be read as GeoJSON ({error}); count the slide again to rebuild it",
+            code="E_ANNOT",
+        ) from error
+    parts: dict[str, list[BaseGeometry]] = {}
+    for feature in features:
+        name = feature_class(feature)
+        if name and feature.get("geometry"):
+            parts.setdefault(name, []).append(to_um(feature["geometry"], pixel_size))
+    return {name: shapely.union_all(found) for name, found in parts.items()}
+
+
+def feature_class(feature: Mapping[str, Any]) -> str:
+    """Name of a GeoJSON feature's class as QuPath writes it; "" when it has none."""
+    found = (feature.get("properties") or {}).get("classification") or {}
+    if isinstance(found, str):
+        return found
+    return str(found.get("name") or ": ".join(found.get("names") or ()))
+
+
+def to_um(geometry: Mapping[str, Any], pixel_size: PixelSize) -> BaseGeometry:
+    """A GeoJSON geometry (level-0 pixels, corner origin) as a valid shape in micrometres."""
+    shape = shapely.geometry.shape(geometry)
+    return shapely.make_valid(shapely.transform(shape, lambda xy: xy * (pixel_size.x_um, pixel_size.y_um)))
+
+
+def to_px(shape: BaseGeometry, pixel_size: PixelSize) -> dict[str, Any]:
+    """A shape in micrometres as a GeoJSON geometry in level-0 pixels with the corner origin."""
+    pixels = shapely.transform(shape, lambda xy: xy / (pixel_size.x_um, pixel_size.y_um))
+    geometry: dict[str, Any] = shapely.geometry.mapping(pixels)
+    return geometry
+
+
+def polygon(corners_um: Any) -> BaseGeometry:
+    """A valid shape from corners (k, 2: x, y in micrometres); a crossing outline by the even-odd rule."""
+    corners = np.asarray(corners_um, dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        return shapely.Polygon()
+    return shapely.make_valid(shapely.Polygon(corners))
+
+
+def redrawn(
+    outlines: Mapping[str, BaseGeometry], corrections: Mapping[str, Iterable[Any]]
+) -> dict[str, BaseGeometry]:
+    """Outlines after corrections (area name -> polygons, each (k, 2) in micrometres).
+
+    A corrected compartment takes ground from the others, and only inside tissue; a corrected tissue
+    outline cuts all compartments.
+    """
+    new = {name: shapely.union_all([polygon(ring) for ring in rings]) for name, rings in corrections.items()}
+    tissue = new.get(WHOLE, outlines.get(WHOLE, shapely.Polygon()))
+    areas = {WHOLE: tissue}
+    taken = shapely.union_all([shape for name, shape in new.items() if name != WHOLE])
+    for name, shape in outlines.items():
+        if name != WHOLE and name not in new:
+            areas[name] = shapely.difference(shapely.intersection(shape, tissue), taken)
+    for name, shape in new.items():
+        if name != WHOLE:
+            areas[name] = shapely.intersection(shape, tissue)
+    return areas
+
+
+def area_changes_mm2(
+    before: Mapping[str, BaseGeometry], after: Mapping[str, BaseGeometry], exclusions: Iterable[Any]
+) -> dict[str, float]:
+    """Signed change of each area: after corrections and without the exclusions, minus before."""
+    left_out = shapely.union_all([polygon(corners) for corners in exclusions])
+    changes = {}
+    for name in {*before, *after}:
+        now = shapely.difference(after.get(name, shapely.Polygon()), left_out).area
+        change = (now - before.get(name, shapely.Polygon()).area) / UM2_PER_MM2
+        if change:
+            changes[name] = change
+    return dict(sorted(changes.items()))
+
+
+def compartments_at(
+    x_um: NDArray[np.float64],
+    y_um: NDArray[np.float64],
+    automatic: NDArray[np.object_],
+    areas: Mapping[str, BaseGeometry],
+    corrected: Iterable[str],
+) -> NDArray[np.object_]:
+    """Compartment of each point after outline corrections; "" outside tissue.
+
+    Only the corrected areas move points; others keep their automatic compartment.
+    """
+    names = automatic.copy()
+    corrected = list(corrected)
+    for name in (name for name in corrected if name != WHOLE):
+        inside = _inside(areas[name], x_um, y_um)
+        leaving = ~inside & (names == name)
+        names[inside] = name
+        for other, shape in areas.items():
+            if other not in (WHOLE, name) and leaving.any():
+                rows = np.flatnonzero(leaving)
+                names[rows[_inside(shape, x_um[rows], y_um[rows])]] = other
+        names[leaving & (names == name)] = WHOLE
+    if WHOLE in corrected:
+        names[~_inside(areas[WHOLE], x_um, y_um)] = ""
+    return names
+
+
+def _inside(shape: BaseGeometry, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.bool_]:
+    shapely.prepare(shape)
+    return np.asarray(shapely.contains_xy(shape, x_um, y_um), dtype=bool)
