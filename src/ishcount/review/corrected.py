@@ -263,7 +263,8 @@ def hypergeometric_limits(n_cells: int, n_read: int, n_positive: int, alpha: flo
     # Smallest total that makes as many as this plausible, largest that makes as few as this plausible.
     tail = alpha / 2
     low = _first(least, most, lambda total: hypergeom.sf(n_positive - 1, n_cells, total, n_read) > tail)
-    high = _first(least, most + 1, lambda total: hypergeom.cdf(n_positive, n_cells, total, n_read) <= tail) - 1
+    cdf = hypergeom.cdf
+    high = _first(least, most + 1, lambda total: cdf(n_positive, n_cells, total, n_read) <= tail) - 1
     return float(low), float(max(low, high))
 
 
