@@ -29,9 +29,15 @@ WITHOUT_COUNTS = {"statistics", "protocol"}  # sections that cannot change a cou
 class BlockParams(Settings):
     """The grid of analysis blocks."""
 
-    block_um: float = Field(512.0, ge=64, le=4096, description="side of an analysis block, um; may move 1 cell in 1,000")
-    n_windows: int = Field(48, ge=1, le=1000, description="level-0 windows sampled to learn stains, noise and thresholds")
-    window_um: float = Field(128.0, ge=16, le=1024, description="side of a sampled window, um: holds some 80 nuclei of skin")
+    block_um: float = Field(
+        512.0, ge=64, le=4096, description="side of an analysis block, um; may move 1 cell in 1,000"
+    )
+    n_windows: int = Field(
+        48, ge=1, le=1000, description="level-0 windows sampled to learn stains, noise and thresholds"
+    )
+    window_um: float = Field(
+        128.0, ge=16, le=1024, description="side of a sampled window, um: holds some 80 nuclei of skin"
+    )
 
 
 class Params(Settings):
@@ -47,7 +53,10 @@ class Params(Settings):
     cells: CellParams = CellParams()
     density: DensityParams = DensityParams()
     statistics: StatisticsParams = StatisticsParams()
-    protocol: dict[str, Any] = Field({}, description="the locked protocol: primary marker, compartment, area, cut, test, exclusions, blinding")
+    protocol: dict[str, Any] = Field(
+        {},
+        description="the locked protocol: primary marker, compartment, area, cut, test, exclusions, blinding",
+    )
 
     def digest(self) -> str:
         """SHA-256 (16 hex digits) of every parameter that can change a count."""

@@ -1,6 +1,7 @@
 """What a count leaves on disk, and back: one slide's folder, and a study's.
 
-`density_rows` turns a slide's tables into rows of `densities.csv`; running, reporting and reviewing all use it.
+`density_rows` turns a slide's tables into rows of `densities.csv`; running, reporting and reviewing all use
+it.
 """
 
 from __future__ import annotations
@@ -119,8 +120,12 @@ def load_result(out: Path | str) -> StudyResult:
     out = Path(out)
     path = out / "densities.parquet"
     if not path.is_file():
-        raise UsageError(f"{str(out)!r} is no result folder (no densities.parquet); give the folder named by -o")
-    slides = [load_slide_result(summary.parent) for summary in sorted((out / "slides").glob("*/summary.json"))]
+        raise UsageError(
+            f"{str(out)!r} is no result folder (no densities.parquet); give the folder named by -o"
+        )
+    slides = [
+        load_slide_result(summary.parent) for summary in sorted((out / "slides").glob("*/summary.json"))
+    ]
     return StudyResult(out, pd.read_parquet(path), {slide.slide_id: slide for slide in slides})
 
 
@@ -136,10 +141,13 @@ def density_rows(
     rows = result.densities()
     epidermis_mm = summary.get("epidermis_mm")
     rows["epidermis_mm"] = float("nan") if epidermis_mm is None else epidermis_mm
-    rows["positive_per_mm_epidermis"] = rows["n_positive"] / rows["epidermis_mm"] if epidermis_mm else float("nan")
+    rows["positive_per_mm_epidermis"] = (
+        rows["n_positive"] / rows["epidermis_mm"] if epidermis_mm else float("nan")
+    )
     rows["chromogen"] = [result.markers.get(marker, {}).get("chromogen", "") for marker in rows["marker"]]
     rows["flags"] = [
-        ";".join([*summary["flags"], *result.markers.get(marker, {}).get("flags", [])]) for marker in rows["marker"]
+        ";".join([*summary["flags"], *result.markers.get(marker, {}).get("flags", [])])
+        for marker in rows["marker"]
     ]
     rows = rows.assign(
         slide_id=result.slide_id,

@@ -16,7 +16,10 @@ def _cache_folder() -> str | None:
     if os.access(Path(__file__).parent, os.W_OK):
         return None
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    for folder in (home / "ishcount" / "numba", Path(tempfile.gettempdir()) / f"ishcount-numba-{os.getuid()}"):
+    for folder in (
+        home / "ishcount" / "numba",
+        Path(tempfile.gettempdir()) / f"ishcount-numba-{os.getuid()}",
+    ):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError:

@@ -1,7 +1,8 @@
 """The only module that writes files.
 
 A file is written under a temporary name in its own folder, flushed, synced to disk and moved into place, so
-that a reader sees the old file or the new one and never half of one. Text is UTF-8 with `\\n`; a text cell that
+that a reader sees the old file or the new one and never half of one. Text is UTF-8 with `\\n`; a text cell
+that
 a spreadsheet would run as a formula gets a leading apostrophe, which `read_csv` takes off again.
 """
 
@@ -196,7 +197,12 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 def folder_name(slide_id: str) -> str:
     """A folder name that is safe on every system: the id itself where it is, else a slug with a hash."""
     stem = slide_id.split(".")[0].casefold()
-    if _PLAIN_NAME.fullmatch(slide_id) and stem not in _RESERVED and slide_id.strip(".") and slide_id[-1] != ".":
+    if (
+        _PLAIN_NAME.fullmatch(slide_id)
+        and stem not in _RESERVED
+        and slide_id.strip(".")
+        and slide_id[-1] != "."
+    ):
         return slide_id
     ascii_text = unicodedata.normalize("NFKD", slide_id).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_text).strip("-")[:60] or "slide"

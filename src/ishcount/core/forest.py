@@ -1,4 +1,5 @@
-"""Boosted trees as plain numbers: prediction needs no learning library and is exact for one row or a million."""
+"""Boosted trees as plain numbers: prediction needs no learning library and is exact for one row or a
+million."""
 
 from __future__ import annotations
 

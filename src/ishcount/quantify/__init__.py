@@ -33,8 +33,8 @@ def count_slide(
 ) -> SlideResult:
     """Count one slide into `out`/slides/<slide_id> and give the result back.
 
-    markers: "IFNG" or "IFNG:fast_red", at most two. mpp: um per pixel where the file does not say. progress is
-    called with blocks done and blocks in all. Raises SlideError when the slide cannot be counted.
+    markers: "IFNG" or "IFNG:fast_red", at most two. mpp: um per pixel where the file does not say. progress
+    is called with blocks done and blocks in all. Raises SlideError when the slide cannot be counted.
     """
     name = slide_id or Path(slide).name.split(".")[0]
     pairs = tuple((text.partition(":")[0], text.partition(":")[2] or "auto") for text in markers)

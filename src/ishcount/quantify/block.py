@@ -63,11 +63,15 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     block = plan.blocks[key]
     rgb, valid = _slide(job.slide).read_masked(block.read)
     arrays = damaged_cells(valid, block, tissue)
-    arrays |= block_nuclei(rgb, block, plan, job)
-    planes = separate(rgb, plan.stains.tables())
+    tables = plan.stains.tables()
+    planes, grid_planes = separate(rgb, tables), separate(block_mean(rgb, plan.grid_factor), tables)
+    arrays |= block_nuclei(grid_planes, block, plan, job)
     for place, (marker, _) in enumerate(job.markers):
-        found = _candidates(planes, place, plan, job)
-        arrays |= {f"{marker}/{name}": value for name, value in _owned_dots(found, block, plan, tissue, job, place).items()}
+        found = _candidates(planes, grid_planes, place, plan, job)
+        arrays |= {
+            f"{marker}/{name}": value
+            for name, value in _owned_dots(found, block, plan, tissue, job, place).items()
+        }
     files.write_arrays(block_path(job, key), arrays)
     return BlockDone(key, block.core.width * block.core.height / 1e6)
 
@@ -83,13 +87,11 @@ def damaged_cells(valid: npt.NDArray[np.bool_], block: Block, tissue: TissueMap)
     return {"damaged": np.unique(cells)}
 
 
-def block_nuclei(rgb: npt.NDArray[np.uint8], block: Block, plan: Plan, job: SlideJob) -> Arrays:
-    """Nuclei owned by the block: place (um), size, flags, and their pixels as runs on the whole nuclei grid."""
+def block_nuclei(stains: npt.NDArray[np.int16], block: Block, plan: Plan, job: SlideJob) -> Arrays:
+    """Nuclei owned by the block: place (um), size, flags, and their pixels as runs on the whole nuclei
+    grid."""
     factor, grid = plan.grid_factor, plan.grid_pixel_size
-    stains = separate(block_mean(rgb, factor), plan.stains.tables())
-    found = find_nuclei(
-        coarse(stains[0]), grid, plan.nuclei, job.params.nuclei, chromogen=coarse(stains[1])
-    )
+    found = find_nuclei(coarse(stains[0]), grid, plan.nuclei, job.params.nuclei, chromogen=coarse(stains[1]))
     origin = Region(block.read.x // factor, block.read.y // factor, 0, 0)
     core = block.core.coarser(factor)
     x, y = found.x_px + origin.x, found.y_px + origin.y  # pixel centres are at whole numbers of the grid
@@ -111,12 +113,19 @@ def block_nuclei(rgb: npt.NDArray[np.uint8], block: Block, plan: Plan, job: Slid
     }
 
 
-def _candidates(planes: npt.NDArray[np.int16], place: int, plan: Plan, job: SlideJob) -> Candidates:
+def _candidates(
+    planes: npt.NDArray[np.int16], grid_planes: npt.NDArray[np.int16], place: int, plan: Plan, job: SlideJob
+) -> Candidates:
     """Dot candidates of marker `place`, whose stain follows haematoxylin in the slide's list."""
     stain = 1 + place
-    order = [0, stain, 3 - stain]
+    if stain != 1:
+        planes, grid_planes = (
+            np.ascontiguousarray(stack[[0, stain, 3 - stain]]) for stack in (planes, grid_planes)
+        )
     return find_candidates(
-        np.ascontiguousarray(planes[order]) if stain != 1 else planes,
+        planes,
+        grid_planes,
+        plan.grid_factor,
         plan.pixel_size,
         plan.noise[place],
         job.params.dots,
@@ -125,7 +134,9 @@ def _candidates(planes: npt.NDArray[np.int16], place: int, plan: Plan, job: Slid
     )
 
 
-def _owned_dots(found: Candidates, block: Block, plan: Plan, tissue: TissueMap, job: SlideJob, place: int) -> Arrays:
+def _owned_dots(
+    found: Candidates, block: Block, plan: Plan, tissue: TissueMap, job: SlideJob, place: int
+) -> Arrays:
     """Candidates with their peak in the block's core and inside a section's outline."""
     x, y = found.x + block.read.x, found.y + block.read.y
     core = block.core

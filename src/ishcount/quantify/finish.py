@@ -1,4 +1,5 @@
-"""After the blocks: owners over the whole slide, copies, cells, ids, labels, tables, pictures and the summary.
+"""After the blocks: owners over the whole slide, copies, cells, ids, labels, tables, pictures and the
+summary.
 
 The label image is painted band by band, so memory does not grow with the slide but with its tables.
 """
@@ -56,7 +57,9 @@ def finish(job: SlideJob) -> dict[str, Any]:
     files.write_parquet(job.folder / "cells.parquet", cell_table)
     files.write_parquet(job.folder / "dots.parquet", dot_table)
     alternatives = {
-        rule: assign_owners(painted.near_ids, painted.near_um, dots.score, replace_ownership(job.params.cells, rule))
+        rule: assign_owners(
+            painted.near_ids, painted.near_um, dots.score, replace_ownership(job.params.cells, rule)
+        )
         for rule in ("expectation_maximisation", "nearest", "nuclear")
     }
     summary = summarise(job, plan, tissue, cell_table, dot_table, alternatives)
@@ -163,7 +166,9 @@ def make_dots(job: SlideJob, dots: Dots, owners: npt.NDArray[np.uint32], painted
         isolated = np.zeros(n, np.bool_)
         isolated[counted] = _alone(dots.x_um[counted], dots.y_um[counted], job.params.clusters.isolation_um)
         single = measure_single(dots.integrated_od, dots.area_um2, isolated, job.params.clusters)
-        copies[:, mine] = count_copies(dots.integrated_od[mine], dots.area_um2[mine], single, job.params.clusters)
+        copies[:, mine] = count_copies(
+            dots.integrated_od[mine], dots.area_um2[mine], single, job.params.clusters
+        )
     names = np.array([name for name, _ in job.markers], dtype=object)
     table = pd.DataFrame(
         {

@@ -20,7 +20,9 @@ from ishcount.steps.dots import DotNoise
 from ishcount.steps.nuclei import NucleiCalibration
 from ishcount.steps.stains import StainModel
 
-GRID_UM = 0.5  # nuclei at 0.5 um/px are as good as at 0.25 (F1 .819 against .822 on phantoms, docs/methods.md)
+GRID_UM = (
+    0.5  # nuclei at 0.5 um/px are as good as at 0.25 (F1 .819 against .822 on phantoms, docs/methods.md)
+)
 OVERVIEW_UM = 4.0  # the raster that decides areas
 MARGIN_UM = 28.0  # read about a block: the largest nucleus' radius plus the widest local filter (20 um)
 
@@ -29,8 +31,8 @@ MARGIN_UM = 28.0  # read about a block: the largest nucleus' radius plus the wid
 class SlideJob:
     """One slide to count. Plain data, so that it travels to any worker.
 
-    folder: where the result goes. work: where partial files go. markers: (name, chromogen) pairs, chromogen
-    possibly "auto". region_um: x, y, width, height of a part to count. sections: which pieces count (all: None).
+    folder: where the result goes. work: where partial files go. markers: (name, chromogen) pairs,
+    chromogen possibly "auto". region_um: x, y, width, height of a part to count. sections: which pieces count (all: None).
     """
 
     slide: str

@@ -57,13 +57,17 @@ def read_partials(job: SlideJob, plan: Plan) -> list[dict[str, Array]]:
         try:
             partials.append(files.read_arrays(block_path(job, key)))
         except (OSError, ValueError) as error:
-            raise SlideError(f"block {key} was not finished ({error}); run the same command again", "E_IO") from error
+            raise SlideError(
+                f"block {key} was not finished ({error}); run the same command again", "E_IO"
+            ) from error
     return partials
 
 
 def with_damage(tissue: TissueMap, partials: Sequence[dict[str, Array]]) -> TissueMap:
     """The tissue map with unreadable cells taken out of the area."""
-    damaged = np.concatenate([partial["damaged"] for partial in partials]) if partials else np.zeros(0, np.int64)
+    damaged = (
+        np.concatenate([partial["damaged"] for partial in partials]) if partials else np.zeros(0, np.int64)
+    )
     return tissue.without(damaged, RegionKind.DAMAGED) if len(damaged) else tissue
 
 
@@ -73,9 +77,14 @@ def merge_nuclei(partials: Sequence[dict[str, Array]], tissue: TissueMap, grid_w
         return Nuclei(*(np.zeros(0) for _ in range(3)), np.zeros((0, 4), np.int32))
     counts = [len(partial["nucleus_x_um"]) for partial in partials]
     first = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    x, y, flags = (np.concatenate([p[name] for p in partials]) for name in ("nucleus_x_um", "nucleus_y_um", "nucleus_flags"))
+    x, y, flags = (
+        np.concatenate([p[name] for p in partials])
+        for name in ("nucleus_x_um", "nucleus_y_um", "nucleus_flags")
+    )
     block = np.repeat(np.arange(len(partials)), counts)
-    runs = np.concatenate([p["runs"] + np.array([first[i], 0, 0, 0], np.int64) for i, p in enumerate(partials)])
+    runs = np.concatenate(
+        [p["runs"] + np.array([first[i], 0, 0, 0], np.int64) for i, p in enumerate(partials)]
+    )
     keep = tissue.kind_at(x, y) == RegionKind.TISSUE
     keep[_twice(x, y, block, runs, keep, grid_width)] = False
     order = np.flatnonzero(keep)[np.lexsort((x[keep], y[keep]))]
@@ -88,14 +97,21 @@ def merge_nuclei(partials: Sequence[dict[str, Array]], tissue: TissueMap, grid_w
 
 
 def _twice(x: Array, y: Array, block: Array, runs: Array, keep: Array, grid_width: int) -> list[int]:
-    """Nuclei outlined by two blocks (a watershed near a border may differ): the one of the later block goes."""
+    """Nuclei outlined by two blocks (a watershed near a border may differ): the one of the later block
+    goes."""
     places = np.flatnonzero(keep)
     if len(places) == 0:
         return []
-    pairs = cKDTree(np.column_stack([x[places], y[places]])).query_pairs(SAME_NUCLEUS_UM, output_type="ndarray")
+    pairs = cKDTree(np.column_stack([x[places], y[places]])).query_pairs(
+        SAME_NUCLEUS_UM, output_type="ndarray"
+    )
     pairs = places[pairs]
     pairs = pairs[block[pairs[:, 0]] != block[pairs[:, 1]]]
-    bounds = np.searchsorted(runs[:, 0], [0]) if len(runs) == 0 else np.searchsorted(runs[:, 0], np.arange(len(x) + 1))
+    bounds = (
+        np.searchsorted(runs[:, 0], [0])
+        if len(runs) == 0
+        else np.searchsorted(runs[:, 0], np.arange(len(x) + 1))
+    )
     gone: list[int] = []
     for a, b in sorted((int(min(pair)), int(max(pair))) for pair in pairs):
         pixels_a, pixels_b = (_pixels(runs[bounds[k] : bounds[k + 1]], grid_width) for k in (a, b))

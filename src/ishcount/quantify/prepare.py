@@ -56,7 +56,12 @@ def prepare(job: SlideJob) -> Plan:
 
 
 def _tissue(
-    job: SlideJob, slide: Slide, overview: Rgb, valid: npt.NDArray[np.bool_], pixel_size: PixelSize, factor: int
+    job: SlideJob,
+    slide: Slide,
+    overview: Rgb,
+    valid: npt.NDArray[np.bool_],
+    pixel_size: PixelSize,
+    factor: int,
 ) -> TissueMap:
     """The tissue map with the user's annotations, sections and region of interest laid over."""
     tissue = find_tissue(
@@ -124,7 +129,9 @@ def _learn(
         nuclei=calibrate_nuclei(haematoxylin, pixel_size.scaled(factor), job.params.nuclei),
         keys=tuple(block.key for block in blocks),
         megapixels=sum(block.core.width * block.core.height for block in blocks) / 1e6,
-        flags=tuple(names(_flags(job, slide, tissue, stains, pixel_size, overview_source, conflict)).split(";")),
+        flags=tuple(
+            names(_flags(job, slide, tissue, stains, pixel_size, overview_source, conflict)).split(";")
+        ),
         about={
             "format": slide.format,
             "reader": slide.reader,

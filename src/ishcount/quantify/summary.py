@@ -44,14 +44,16 @@ def summarise(
         flags.append(str(Flag.DAMAGED_TILES.name))
     regions = pd.DataFrame([{"compartment": name, **entry} for name, entry in areas.items()])
     rows = densities_from_tables(
-        cells, dots, regions, cut=counting["dot_cut"], min_dots=counting["min_dots"], params=job.params.density,
-        training_prevalence=counting["training_prevalence"],
+        cells, dots, regions, cut=counting["dot_cut"], min_dots=counting["min_dots"],
+        params=job.params.density, training_prevalence=counting["training_prevalence"],
     )  # fmt: skip
     return {
         "slide_id": job.slide_id,
         "status": "partial" if damaged else "ok",
         "error_code": "E_TILE" if damaged else "",
-        "reason": f"{damaged:.4g} mm2 of tissue could not be read and is left out" if damaged else _no_tissue(areas),
+        "reason": f"{damaged:.4g} mm2 of tissue could not be read and is left out"
+        if damaged
+        else _no_tissue(areas),
         "width_px": plan.width,
         "height_px": plan.height,
         "mpp_x_um": plan.pixel_size.x_um,
@@ -103,8 +105,14 @@ def _marker(
     doubt = float((1 - cells[f"{marker}_score"].to_numpy()[positive].astype(np.float64)).sum())
     expected_false = doubt / area if area > 0 else None
     not_small = expected_false is not None and doubt > 0.2 * max(int(row["n_positive"]), 1)
-    saturated = mine["peak_od"].to_numpy()[mine["score"] >= job.params.density.dot_cut] > job.params.clusters.saturation_od
-    flags = {Flag.FALSE_COUNT_NOT_SMALL: not_small, Flag.SATURATED: bool(saturated.mean() > 0.1) if len(saturated) else False}
+    saturated = (
+        mine["peak_od"].to_numpy()[mine["score"] >= job.params.density.dot_cut]
+        > job.params.clusters.saturation_od
+    )
+    flags = {
+        Flag.FALSE_COUNT_NOT_SMALL: not_small,
+        Flag.SATURATED: bool(saturated.mean() > 0.1) if len(saturated) else False,
+    }
     bits = sum(int(flag) for flag, raised in flags.items() if raised)
     return {
         "chromogen": plan.stains.names[1 + place],
@@ -157,10 +165,15 @@ def _stains(plan: Plan) -> dict[str, Any]:
                 "uncertainty_deg": spread,
             }
             for name, vector, source, n_pixels, angle, spread in zip(
-                stains.names, stains.vectors, stains.sources, stains.n_pixels,
-                stains.angle_to_reference_deg, stains.uncertainty_deg, strict=True,
+                stains.names,
+                stains.vectors,
+                stains.sources,
+                stains.n_pixels,
+                stains.angle_to_reference_deg,
+                stains.uncertainty_deg,
+                strict=True,
             )
-        ],  # fmt: skip
+        ],
         "source": ";".join(stains.sources),
         "white": list(stains.white),
         "white_source": stains.white_source,

@@ -82,6 +82,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             continue
         notes.append(
             f"{name} ({marker['chromogen']}): {marker['n_positive']} positive cells, {density:.2f} per mm2 "
-            f"(95% {marker['ci_low']:.2f} to {marker['ci_high']:.2f}) in {summary['tissue_area_mm2']:.2f} mm2 of tissue"
+            f"(95% {marker['ci_low']:.2f} to {marker['ci_high']:.2f}) in "
+            f"{summary['tissue_area_mm2']:.2f} mm2 of tissue"
         )
     return notes + ([f"flags: {', '.join(summary['flags'])}"] if summary["flags"] else [])

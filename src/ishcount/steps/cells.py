@@ -1,6 +1,7 @@
 """Nuclei grown to cells, and the cell each dot belongs to.
 
-A dot belongs to a nucleus in proportion to exp(-distance / scale) times a power of the dots that nucleus already
+A dot belongs to a nucleus in proportion to exp(-distance / scale) times a power of the dots that nucleus
+already
 has, by expectation-maximisation over the whole slide: the nearest-nucleus rule over-counts positive cells by
 17-44 % even with perfect dots and nuclei (docs/methods.md).
 """
@@ -25,19 +26,42 @@ Ownership = Literal["expectation_maximisation", "nearest", "nuclear"]
 class CellParams(Settings):
     """How nuclei become cells and dots find their owners."""
 
-    cell_expansion_um: float = Field(2.5, ge=0, le=25, description="cells reach this far beyond their nucleus, um (architecture: the study's word for a cell)")
-    reach_um: float = Field(6.0, gt=0, le=15, description="a dot farther from every nucleus has no owner, um (IL15 dots lie up to 5-6 um out)")
-    distance_scale_um: float = Field(1.0, gt=0, description="a dot's chance falls by e over this distance, um (docs/methods.md)")
-    rich_get_richer: float = Field(1.0, ge=0, le=4, description="power of a nucleus' own dots in its claim on another (0: distance alone)")
-    rounds: int = Field(10, ge=1, le=100, description="rounds of expectation-maximisation; owners stop changing after 5")
-    ownership: Ownership = Field("expectation_maximisation", description="rule by which dots find their cells")
+    cell_expansion_um: float = Field(
+        2.5,
+        ge=0,
+        le=25,
+        description="cells reach this far beyond their nucleus, um (architecture: the study's "
+        "word for a cell)",
+    )
+    reach_um: float = Field(
+        6.0,
+        gt=0,
+        le=15,
+        description="a dot farther from every nucleus has no owner, um (IL15 dots lie up to 5-6 um out)",
+    )
+    distance_scale_um: float = Field(
+        1.0, gt=0, description="a dot's chance falls by e over this distance, um (docs/methods.md)"
+    )
+    rich_get_richer: float = Field(
+        1.0,
+        ge=0,
+        le=4,
+        description="power of a nucleus' own dots in its claim on another (0: distance alone)",
+    )
+    rounds: int = Field(
+        10, ge=1, le=100, description="rounds of expectation-maximisation; owners stop changing after 5"
+    )
+    ownership: Ownership = Field(
+        "expectation_maximisation", description="rule by which dots find their cells"
+    )
 
 
 @njit
 def near_nuclei(labels, first_row, x, y, grid_x_um, grid_y_um, reach_um):  # type: ignore[no-untyped-def]
     """Nuclei within `reach_um` of each dot: ids uint32 (n, 6) by distance then id, and distances um (n, 6).
 
-    labels: uint32 (h, w) band of the nuclei grid whose first row is `first_row`; x, y: dots in um. The distance
+    labels: uint32 (h, w) band of the nuclei grid whose first row is `first_row`; x, y: dots in um. The
+    distance
     is from the dot to the nearest point of the nearest grid cell of the nucleus: 0 inside it.
     """
     height, width = labels.shape
@@ -85,11 +109,15 @@ def _keep_nearest(ids, distances, label, distance):  # type: ignore[no-untyped-d
 
 
 def assign_owners(
-    ids: Ids, distances: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], params: CellParams = CellParams()
+    ids: Ids,
+    distances: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    params: CellParams = CellParams(),
 ) -> Ids:
     """The owner of each dot (0: none) over the whole slide.
 
-    ids, distances: (n, 6) as `near_nuclei` gives them; weight: (n,) how much each dot counts as evidence of its
+    ids, distances: (n, 6) as `near_nuclei` gives them; weight: (n,) how much each dot counts as evidence of
+    its
     owner's richness (its score). Ties go to the lower id.
     """
     if len(ids) == 0:
@@ -116,7 +144,8 @@ def assign_owners(
 def grow(nuclei, reach_x_px, reach_y_px):  # type: ignore[no-untyped-def]
     """Cells uint32 (h, w): each nucleus grown to the pixels nearest to it within reach; ties to the lower id.
 
-    `reach_x_px`, `reach_y_px`: the reach in grid pixels along each axis (an ellipse where pixels are not square).
+    `reach_x_px`, `reach_y_px`: the reach in grid pixels along each axis (an ellipse where pixels are not
+    square).
     """
     height, width = nuclei.shape
     cells = nuclei.copy()
@@ -138,7 +167,9 @@ def grow(nuclei, reach_x_px, reach_y_px):  # type: ignore[no-untyped-def]
                         continue
                     distance = np.float32((dy / reach_y_px) ** 2 + (dx / reach_x_px) ** 2)
                     old = nearest[y + dy, x + dx]
-                    if distance <= 1 and (distance < old or (distance == old and label < cells[y + dy, x + dx])):
+                    if distance <= 1 and (
+                        distance < old or (distance == old and label < cells[y + dy, x + dx])
+                    ):
                         nearest[y + dy, x + dx] = distance
                         cells[y + dy, x + dx] = label
     return cells

@@ -21,10 +21,27 @@ Float = npt.NDArray[np.float32]
 class ClusterParams(Settings):
     """How clusters are told from single dots."""
 
-    min_singles: int = Field(20, ge=3, description="isolated dots needed to measure a single dot on the slide; fewer: every dot is one copy (standard error of the median under 15 % at CV 0.5)")
-    isolation_um: float = Field(2.0, gt=0, description="a dot is isolated without a counted neighbour this near, um (1.4 um is the widest single dot)")
-    min_area_ratio: float = Field(1.6, ge=1, description="a dot is a cluster only when this much wider than a single dot: depth alone varies integrated OD")
-    saturation_od: float = Field(1.2, gt=0, description="peak OD above which the camera no longer follows (6 % transmission)")
+    min_singles: int = Field(
+        20,
+        ge=3,
+        description="isolated dots needed to measure a single dot on the slide; fewer: every dot "
+        "is one copy (standard error of the median under 15 % at CV 0.5)",
+    )
+    isolation_um: float = Field(
+        2.0,
+        gt=0,
+        description="a dot is isolated without a counted neighbour this near, um (1.4 um is the "
+        "widest single dot)",
+    )
+    min_area_ratio: float = Field(
+        1.6,
+        ge=1,
+        description="a dot is a cluster only when this much wider than a single dot: depth alone "
+        "varies integrated OD",
+    )
+    saturation_od: float = Field(
+        1.2, gt=0, description="peak OD above which the camera no longer follows (6 % transmission)"
+    )
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,9 @@ class SingleDot:
     coefficient_of_variation: float
 
 
-def measure_single(integrated_od: Float, area_um2: Float, isolated: npt.NDArray[np.bool_], params: ClusterParams) -> SingleDot | None:
+def measure_single(
+    integrated_od: Float, area_um2: Float, isolated: npt.NDArray[np.bool_], params: ClusterParams
+) -> SingleDot | None:
     """The slide's single dot, or None when fewer than `min_singles` isolated dots were counted."""
     values, widths = integrated_od[isolated].astype(np.float64), area_um2[isolated].astype(np.float64)
     if len(values) < params.min_singles:

@@ -23,11 +23,33 @@ REGION_COLUMNS = ("compartment", "area_mm2", "area_low_mm2", "area_high_mm2", "o
 class DensityParams(Settings):
     """What counts as positive, and how copies are binned."""
 
-    dot_cut: float = Field(0.9, gt=0, le=1, description="a dot counts when its score is at least this (chosen from false cells on blanks, docs/accuracy.md)")
-    min_dots: int = Field(1, ge=1, le=100, description="a cell is positive when its counted dots amount to at least this many copies")
-    score_bins: tuple[int, int, int, int] = Field((1, 4, 10, 16), description="least copies of scores 1, 2, 3, 4 (0 | 1-3 | 4-9 | 10-15 | more than 15, the assay maker's bins)")
-    cluster_share: float = Field(0.10, ge=0, le=1, description="share of dots in clusters that lifts a slide to ACD score 4 (assay maker's 10 % rule)")
-    primary_area: str = Field("tissue", description="the area behind every density: tissue, outline or viable")
+    dot_cut: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="a dot counts when its score is at least this (chosen from false cells on "
+        "blanks, docs/accuracy.md)",
+    )
+    min_dots: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="a cell is positive when its counted dots amount to at least this many copies",
+    )
+    score_bins: tuple[int, int, int, int] = Field(
+        (1, 4, 10, 16),
+        description="least copies of scores 1, 2, 3, 4 (0 | 1-3 | 4-9 | 10-15 | more than 15, "
+        "the assay maker's bins)",
+    )
+    cluster_share: float = Field(
+        0.10,
+        ge=0,
+        le=1,
+        description="share of dots in clusters that lifts a slide to ACD score 4 (assay maker's 10 % rule)",
+    )
+    primary_area: str = Field(
+        "tissue", description="the area behind every density: tissue, outline or viable"
+    )
 
 
 def garwood(count: int, area_mm2: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -37,7 +59,9 @@ def garwood(count: int, area_mm2: float, confidence: float = 0.95) -> tuple[floa
     return float(low / area_mm2), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2 / area_mm2)
 
 
-def copy_score(cell_id: npt.ArrayLike, score: npt.ArrayLike, n_copies: npt.ArrayLike, n_cells: int, k: int) -> npt.NDArray[np.float32]:
+def copy_score(
+    cell_id: npt.ArrayLike, score: npt.ArrayLike, n_copies: npt.ArrayLike, n_cells: int, k: int
+) -> npt.NDArray[np.float32]:
     """Score of each cell's k-th best copy, float32 (n_cells,); 0 where a cell has fewer than k copies.
 
     It is the highest cut at which the cell would still hold k copies. cell_id: owner of each dot, 0 for none.
@@ -58,7 +82,9 @@ def copy_score(cell_id: npt.ArrayLike, score: npt.ArrayLike, n_copies: npt.Array
     return result
 
 
-def prevalence_calibrated(score: npt.NDArray[np.float64], training_prevalence: float, rounds: int = 200) -> float:
+def prevalence_calibrated(
+    score: npt.NDArray[np.float64], training_prevalence: float, rounds: int = 200
+) -> float:
     """Expected number of positive cells when scores were calibrated at another prevalence.
 
     Expectation-maximisation of the prior (Saerens, Latinne and Decaestecker 2002). score: every cell's (n,).
@@ -91,7 +117,8 @@ def densities_from_tables(
 
     cells: as `core.tables.cells_schema`; dots: as `core.tables.DOTS`; regions: `REGION_COLUMNS`, one row per
     compartment with its areas in mm2. A dot counts when its score is at least `cut`; a cell is positive with
-    `min_dots` copies. With `decisions` a reader's calls, exclusions and added cells are laid over and `reviewed`
+    `min_dots` copies. With `decisions` a reader's calls, exclusions and added cells are laid over and
+    `reviewed`
     is True. Where the area is 0 the density and its interval are missing. With two markers, co-positive cells
     follow as `A+B`. Counts are exact; columns are those of `core.tables.DENSITIES` that a slide determines.
     """
@@ -109,7 +136,16 @@ def densities_from_tables(
         for region in regions.itertuples():
             inside = kept & in_compartment(place, str(region.compartment))
             rows.append(
-                _row(marker, region, inside, positives[marker], evidence, decisions, params, training_prevalence)
+                _row(
+                    marker,
+                    region,
+                    inside,
+                    positives[marker],
+                    evidence,
+                    decisions,
+                    params,
+                    training_prevalence,
+                )
             )
     if len(markers) == 2:
         rows += _co_positive(markers, regions, kept, place, positives, decisions)
@@ -181,7 +217,9 @@ def _row(
     return row
 
 
-def _area_and_rate(marker: str, region: Any, n_cells: int, n_positive: int, decisions: Decisions) -> dict[str, Any]:
+def _area_and_rate(
+    marker: str, region: Any, n_cells: int, n_positive: int, decisions: Decisions
+) -> dict[str, Any]:
     compartment = str(region.compartment)
     area = decisions.area_mm2(compartment, float(region.area_mm2))
     change = area - float(region.area_mm2)
@@ -203,7 +241,9 @@ def _area_and_rate(marker: str, region: Any, n_cells: int, n_positive: int, deci
     }
 
 
-def _acd_score(copies: npt.NDArray[np.int64], n_cells: int, share_clustered: float, params: DensityParams) -> Any:
+def _acd_score(
+    copies: npt.NDArray[np.int64], n_cells: int, share_clustered: float, params: DensityParams
+) -> Any:
     """One score per slide from the mean copies per cell: under 1 in 10 cells 0, under 4 is 1, under 10 is 2,
     up to 15 is 3, and above 15 with more than `cluster_share` of dots in clusters 4 (else 3)."""
     if n_cells == 0:
@@ -231,5 +271,7 @@ def _co_positive(
         added = sum(set(markers) <= cell.positive for cell in decisions.added_in(compartment))
         n_cells = int(np.count_nonzero(inside)) + decisions.n_added(compartment)
         name = "+".join(sorted(markers))
-        rows.append(_area_and_rate(name, region, n_cells, int(np.count_nonzero(inside & both)) + added, decisions))
+        rows.append(
+            _area_and_rate(name, region, n_cells, int(np.count_nonzero(inside & both)) + added, decisions)
+        )
     return rows

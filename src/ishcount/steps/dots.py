@@ -1,8 +1,10 @@
 """Dot candidates of one chromogen and the evidence about each.
 
-A candidate is a local maximum of a difference of Gaussians on the chromogen plane. Its evidence is measured only
+A candidate is a local maximum of a difference of Gaussians on the chromogen plane. Its evidence is measured
+only
 there: mean stain in rings about it (all three planes), shape, texture, wider surroundings and its neighbours.
-Everything is local (within `REACH_UM`) and in integers until the last division, so a dot has the same evidence
+Everything is local (within `REACH_UM`) and in integers until the last division, so a dot has the same
+evidence
 in whatever block it is found.
 """
 
@@ -36,7 +38,14 @@ _SHAPE_NAMES = (
     "texture_h", "texture_c", "texture_r", "dog", "asymmetry",
 )  # fmt: skip
 _WIDE_NAMES = tuple(f"{plane}_wide{box}" for plane in PLANES for box in range(len(WIDE_UM)))
-_NEIGHBOUR_NAMES = ("n_within_1_5", "n_within_3", "near_contrast_c", "near_share_h", "near_share_r", "near_colour_r")
+_NEIGHBOUR_NAMES = (
+    "n_within_1_5",
+    "n_within_3",
+    "near_contrast_c",
+    "near_share_h",
+    "near_share_r",
+    "near_colour_r",
+)
 _SLIDE_NAMES = ("mpp_um", "noise_od", "stain_angle_deg", "is_brown")
 FEATURE_NAMES = (*_RING_NAMES, *_SHAPE_NAMES, *_WIDE_NAMES, *_NEIGHBOUR_NAMES, *_SLIDE_NAMES)
 N_LOCAL = len(_RING_NAMES) + len(_SHAPE_NAMES)
@@ -46,10 +55,20 @@ N_WIDE = len(_WIDE_NAMES)
 class DotParams(Settings):
     """How dot candidates are found."""
 
-    inner_sigma_um: float = Field(0.30, gt=0, description="inner Gaussian, near the width of a dot of 0.6-1.4 um (docs/methods.md)")
-    outer_sigma_um: float = Field(0.55, gt=0, description="outer Gaussian; above 0.6 um it takes colour from neighbours (docs/methods.md)")
-    min_contrast_od: float = Field(0.03, gt=0, description="least filter response of a candidate, OD (docs/methods.md)")
-    noise_factor: float = Field(3.5, ge=0, description="least filter response in units of the slide's noise (docs/methods.md)")
+    inner_sigma_um: float = Field(
+        0.30, gt=0, description="inner Gaussian, near the width of a dot of 0.6-1.4 um (docs/methods.md)"
+    )
+    outer_sigma_um: float = Field(
+        0.55,
+        gt=0,
+        description="outer Gaussian; above 0.6 um it takes colour from neighbours (docs/methods.md)",
+    )
+    min_contrast_od: float = Field(
+        0.03, gt=0, description="least filter response of a candidate, OD (docs/methods.md)"
+    )
+    noise_factor: float = Field(
+        3.5, ge=0, description="least filter response in units of the slide's noise (docs/methods.md)"
+    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,8 @@ class DotNoise:
 class Candidates:
     """Candidates of one block, ordered by row then column.
 
-    x, y: int32 peak pixel in the block; dx, dy: float32 offset of the refined place from the peak pixel's centre
+    x, y: int32 peak pixel in the block; dx, dy: float32 offset of the refined place from the peak pixel's
+    centre
     in pixels (-0.5..0.5); features float32 (n, n_features); area_um2, peak_od, integrated_od float32.
     """
 
@@ -81,9 +101,14 @@ class Candidates:
     integrated_od: Float
 
 
-def response(chromogen: npt.NDArray[np.int16], pixel_size: PixelSize, params: DotParams) -> npt.NDArray[np.int16]:
+def response(
+    chromogen: npt.NDArray[np.int16], pixel_size: PixelSize, params: DotParams
+) -> npt.NDArray[np.int16]:
     """Difference of Gaussians of a chromogen plane, in its own levels: int16 (h, w)."""
-    inner, outer = (_blur(chromogen, sigma / pixel_size.mean_um) for sigma in (params.inner_sigma_um, params.outer_sigma_um))
+    inner, outer = (
+        _blur(chromogen, sigma / pixel_size.mean_um)
+        for sigma in (params.inner_sigma_um, params.outer_sigma_um)
+    )
     return np.asarray(cv2.subtract(inner, outer))
 
 
@@ -92,7 +117,9 @@ def _blur(plane: npt.NDArray[np.int16], sigma_px: float) -> npt.NDArray[np.int16
     return np.asarray(cv2.GaussianBlur(plane, (side, side), sigma_px, borderType=cv2.BORDER_REPLICATE))
 
 
-def measure_noise(chromogen_planes: list[npt.NDArray[np.int16]], pixel_size: PixelSize, params: DotParams) -> DotNoise:
+def measure_noise(
+    chromogen_planes: list[npt.NDArray[np.int16]], pixel_size: PixelSize, params: DotParams
+) -> DotNoise:
     """Noise of the filter response over sampled windows; 0 without windows."""
     if not chromogen_planes:
         return DotNoise(0.0)
@@ -103,6 +130,8 @@ def measure_noise(chromogen_planes: list[npt.NDArray[np.int16]], pixel_size: Pix
 
 def find_candidates(
     planes: npt.NDArray[np.int16],
+    grid_planes: npt.NDArray[np.int16],
+    factor: int,
     pixel_size: PixelSize,
     noise: DotNoise,
     params: DotParams = DotParams(),
@@ -112,11 +141,15 @@ def find_candidates(
 ) -> Candidates:
     """Dot candidates of plane 1 of `planes` with their evidence.
 
-    planes: int16 (3, h, w): haematoxylin, this chromogen, and the residual (or other chromogen), 4000 levels per
-    OD. Candidates nearer than `REACH_UM` to the array's edge have evidence cut off there: read with that margin.
+    planes: int16 (3, h, w): haematoxylin, this chromogen, and the residual (or other chromogen), 4000
+    levels per
+    OD. grid_planes: the same stains of the block mean by `factor`, int16 (3, h / factor, w / factor); the
+    array's
+    corner lies on that grid. Candidates nearer than `REACH_UM` to the array's edge have evidence cut off
+    there: read with that margin.
     """
     filtered = response(planes[1], pixel_size, params)
-    level = int(round(noise.threshold_od(params) * LEVELS_PER_OD))
+    level = round(noise.threshold_od(params) * LEVELS_PER_OD)
     y, x = _peaks(filtered, level)
     dx, dy = _refine(filtered, y, x)
     ring_of, radius_px = _ring_patch(pixel_size)
@@ -124,7 +157,8 @@ def find_candidates(
     features = np.zeros((n, len(FEATURE_NAMES)), np.float32)
     sizes = np.zeros((n, 3), np.float32)
     _measure(planes, filtered, y, x, ring_of, radius_px, pixel_size.mean_um, features, sizes)
-    _surroundings(planes, y, x, pixel_size, features)
+    halves = np.array([max(1, round(side / 2 / (pixel_size.mean_um * factor))) for side in WIDE_UM])
+    _surroundings(grid_planes, factor, y, x, halves, features)
     _neighbours(y, x, pixel_size.mean_um, features, np.array(_neighbour_columns(), np.int64))
     features[:, -4:] = (pixel_size.mean_um, noise.noise_od, stain_angle_deg, float(is_brown))
     return Candidates(x, y, dx, dy, features, sizes[:, 0], sizes[:, 1], sizes[:, 2])
@@ -155,17 +189,21 @@ def _peaks(filtered, level):  # type: ignore[no-untyped-def]
             value = filtered[y, x]
             if value < level:
                 continue
-            if (
-                value > filtered[y - 1, x - 1] and value > filtered[y - 1, x] and value > filtered[y - 1, x + 1]
-                and value > filtered[y, x - 1] and value >= filtered[y, x + 1]
-                and value >= filtered[y + 1, x - 1] and value >= filtered[y + 1, x] and value >= filtered[y + 1, x + 1]
-            ):  # fmt: skip
+            earlier = max(
+                filtered[y - 1, x - 1], filtered[y - 1, x], filtered[y - 1, x + 1], filtered[y, x - 1]
+            )
+            later = max(
+                filtered[y, x + 1], filtered[y + 1, x - 1], filtered[y + 1, x], filtered[y + 1, x + 1]
+            )
+            if value > earlier and value >= later:
                 ys.append(y)
                 xs.append(x)
     return np.array(ys, np.int32), np.array(xs, np.int32)
 
 
-def _refine(filtered: npt.NDArray[np.int16], y: npt.NDArray[np.int32], x: npt.NDArray[np.int32]) -> tuple[Float, Float]:
+def _refine(
+    filtered: npt.NDArray[np.int16], y: npt.NDArray[np.int32], x: npt.NDArray[np.int32]
+) -> tuple[Float, Float]:
     """Parabola through the peak and its neighbours along each axis."""
     centre = filtered[y, x].astype(np.float64)
 
@@ -267,8 +305,8 @@ def _shape(chromogen, y0, x0, ring_of, radius, mpp, background, peak, features, 
                 continue
             step = max(abs(dx), abs(dy))
             if step > 1:
-                near_y = y0 + int(round(dy * (step - 1) / step))
-                near_x = x0 + int(round(dx * (step - 1) / step))
+                near_y = y0 + round(dy * (step - 1) / step)
+                near_x = x0 + round(dx * (step - 1) / step)
                 nearer = chromogen[near_y, near_x] / LEVELS_PER_OD - background
                 if value > nearer + 0.1 * peak:
                     continue
@@ -295,21 +333,22 @@ def _shape(chromogen, y0, x0, ring_of, radius, mpp, background, peak, features, 
         features[i, column + 19] = np.sqrt(mx * mx + my * my) * mpp
 
 
-def _surroundings(
-    planes: npt.NDArray[np.int16], y: npt.NDArray[np.int32], x: npt.NDArray[np.int32], pixel_size: PixelSize, features: Float
-) -> None:
-    """Mean of each plane in boxes about each candidate, from integral images: exact integers."""
-    height, width = planes.shape[1:]
-    column = N_LOCAL
-    for plane in planes:
-        integral = cv2.integral(plane.astype(np.float64)) if plane.size else np.zeros((1, 1))
-        for side_um in WIDE_UM:
-            half = max(1, round(side_um / 2 / pixel_size.mean_um))
-            top, bottom = np.maximum(y - half, 0), np.minimum(y + half + 1, height)
-            left, right = np.maximum(x - half, 0), np.minimum(x + half + 1, width)
-            total = integral[bottom, right] - integral[top, right] - integral[bottom, left] + integral[top, left]
-            features[:, column] = total / ((bottom - top) * (right - left)) / LEVELS_PER_OD
-            column += 1
+@njit
+def _surroundings(grid_planes, factor, ys, xs, halves, features):  # type: ignore[no-untyped-def]
+    """Mean of each plane of the coarse grid in square boxes about each candidate."""
+    height, width = grid_planes.shape[1:]
+    for i in range(len(ys)):
+        row, col = ys[i] // factor, xs[i] // factor
+        for box in range(len(halves)):
+            top, bottom = max(0, row - halves[box]), min(height, row + halves[box] + 1)
+            left, right = max(0, col - halves[box]), min(width, col + halves[box] + 1)
+            for plane in range(3):
+                total = np.int64(0)
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        total += grid_planes[plane, y, x]
+                mean = total / ((bottom - top) * (right - left)) / LEVELS_PER_OD
+                features[i, N_LOCAL + plane * len(halves) + box] = mean
 
 
 @njit

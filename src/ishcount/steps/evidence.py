@@ -1,7 +1,7 @@
 """From a candidate's evidence to a score and, where it does not count, a reason.
 
-Two judges: a shipped model (boosted trees learned from phantoms and real negative texture, see docs/model_card.md)
-and a rule without learning, kept as baseline and fallback.
+Two judges: a shipped model (boosted trees learned from phantoms and real negative texture, see
+docs/model_card.md) and a rule without learning, kept as baseline and fallback.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ MODEL_FILE = "dot_model.json"
 class EvidenceParams(Settings):
     """Who judges dot candidates."""
 
-    judge: Literal["model", "rule"] = Field("model", description="the shipped model, or the rule without learning")
-    max_candidate_area_um2: float = Field(12.0, gt=0, description="wider objects are no dots or clusters (a cluster of 10 dots of 1.2 um2), um2")
+    judge: Literal["model", "rule"] = Field(
+        "model", description="the shipped model, or the rule without learning"
+    )
+    max_candidate_area_um2: float = Field(
+        12.0, gt=0, description="wider objects are no dots or clusters (a cluster of 10 dots of 1.2 um2), um2"
+    )
 
 
 @cache
@@ -56,7 +60,9 @@ def training_prevalence(params: EvidenceParams) -> float:
     return float(model[1]["cell_prevalence"]) if model else 0.5
 
 
-def score_candidates(features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()) -> Float:
+def score_candidates(
+    features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()
+) -> Float:
     """Probability (0-1) that each candidate is a dot: float32 (n,)."""
     model = load_model() if params.judge == "model" else None
     if model is None:

@@ -1,6 +1,7 @@
 """Stain colours of one slide: learned once from sampled windows, then frozen.
 
-Each stain is a unit vector of optical density in R, G, B (Ruifrok and Johnston 2001). Haematoxylin is measured
+Each stain is a unit vector of optical density in R, G, B (Ruifrok and Johnston 2001). Haematoxylin is
+measured
 on the slide. A chromogen is measured where there is enough of it and drawn half-way back to its reference,
 because on a slide with few positives its pixels are few and an error of 5 degrees adds half the false counts
 (measured on phantoms, see docs/methods.md).
@@ -43,18 +44,42 @@ class StainParams(Settings):
     vectors: dict[str, tuple[float, float, float]] = Field(
         {}, description="stain name -> fixed R, G, B optical density; a stain named here is not measured"
     )
-    haematoxylin_cone_deg: float = Field(18.0, gt=0, le=45, description="pixels this near the reference count as haematoxylin (docs/methods.md)")
-    haematoxylin_strongest: float = Field(0.4, gt=0, le=1, description="share of the darkest such pixels used (docs/methods.md)")
-    chromogen_cone_deg: float = Field(14.0, gt=0, le=45, description="pixels this near the reference may be chromogen (docs/methods.md)")
-    chromogen_min_pixels: int = Field(200, ge=1, description="fewer such pixels of 0.5 um: keep the reference (about 15 dots of 1.8 um2)")
-    chromogen_shrinkage: float = Field(0.5, ge=0, le=1, description="weight of the reference beside the measured colour (docs/methods.md)")
-    min_angle_deg: float = Field(15.0, ge=0, le=90, description="stain pairs nearer than this are flagged: noise grows as 1/sin(angle), fourfold here")
-    max_diffuse_od: float = Field(0.12, ge=0, description="median chromogen OD of all tissue above this is no punctate stain (H&E and IHC tiles: 0.15-0.5, phantoms: under 0.08)")
+    haematoxylin_cone_deg: float = Field(
+        18.0,
+        gt=0,
+        le=45,
+        description="pixels this near the reference count as haematoxylin (docs/methods.md)",
+    )
+    haematoxylin_strongest: float = Field(
+        0.4, gt=0, le=1, description="share of the darkest such pixels used (docs/methods.md)"
+    )
+    chromogen_cone_deg: float = Field(
+        14.0, gt=0, le=45, description="pixels this near the reference may be chromogen (docs/methods.md)"
+    )
+    chromogen_min_pixels: int = Field(
+        200, ge=1, description="fewer such pixels of 0.5 um: keep the reference (about 15 dots of 1.8 um2)"
+    )
+    chromogen_shrinkage: float = Field(
+        0.5, ge=0, le=1, description="weight of the reference beside the measured colour (docs/methods.md)"
+    )
+    min_angle_deg: float = Field(
+        15.0,
+        ge=0,
+        le=90,
+        description="stain pairs nearer than this are flagged: noise grows as 1/sin(angle), fourfold here",
+    )
+    max_diffuse_od: float = Field(
+        0.12,
+        ge=0,
+        description="median chromogen OD of all tissue above this is no punctate stain (H&E and "
+        "IHC tiles: 0.15-0.5, phantoms: under 0.08)",
+    )
 
 
 @dataclass(frozen=True)
 class StainModel:
-    """The frozen colours of one slide. `vectors` are unit rows in the order of `names`, haematoxylin first."""
+    """The frozen colours of one slide. `vectors` are unit rows in the order of `names`, haematoxylin
+    first."""
 
     white: tuple[float, float, float]
     white_source: str
@@ -91,7 +116,9 @@ def angle_deg(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(np.degrees(np.arccos(np.clip(unit(a) @ unit(b), -1, 1))))
 
 
-def estimate_white(overview: npt.NDArray[np.uint8], glass: npt.NDArray[np.bool_]) -> tuple[tuple[float, float, float], str]:
+def estimate_white(
+    overview: npt.NDArray[np.uint8], glass: npt.NDArray[np.bool_]
+) -> tuple[tuple[float, float, float], str]:
     """The colour of light through empty glass: the median of glass, else the 99.9th percentile of everything.
 
     `overview` uint8 (h, w, 3), `glass` bool (h, w). At least 50 cells of glass (about 800 um2 at 4 um/px) are
@@ -113,7 +140,8 @@ def refuse_dark_field(overview: npt.NDArray[np.uint8]) -> None:
     dark = float(np.mean(overview.max(axis=-1) < 60))
     if dark > 0.5:
         raise SlideError(
-            f"{dark:.0%} of the picture is black, as in fluorescence; ishcount counts chromogenic stains on a bright field",
+            f"{dark:.0%} of the picture is black, as in fluorescence; ishcount counts "
+            f"chromogenic stains on a bright field",
             "E_STAIN",
         )
 
@@ -143,7 +171,9 @@ def measure_haematoxylin(od: Array, params: StainParams) -> tuple[Array, int, fl
 
 def _spread_deg(colours: Array) -> float:
     """Standard error of the median direction, pixels in a nucleus counted as one (about 100 of 0.25 um2)."""
-    spread = np.degrees(np.linalg.norm(np.median(np.abs(colours - np.median(colours, axis=0)), axis=0))) * 1.4826
+    spread = (
+        np.degrees(np.linalg.norm(np.median(np.abs(colours - np.median(colours, axis=0)), axis=0))) * 1.4826
+    )
     return float(spread * 1.2533 / np.sqrt(max(1.0, len(colours) / 100)))
 
 
@@ -152,7 +182,9 @@ def _concentrations(od: Array, haematoxylin: Array, chromogen: npt.ArrayLike) ->
     return np.asarray(od @ np.linalg.inv(rows))
 
 
-def local_chromogen(grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float) -> Array:
+def local_chromogen(
+    grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float
+) -> Array:
     """Colours (n, 3) of grid pixels that are compact spots of chromogen `name`.
 
     Compact: 0.10 OD above the mean of the surrounding 6 um, which leaves out diffuse counterstain. Pixels
@@ -168,18 +200,24 @@ def local_chromogen(grids: Sequence[Array], haematoxylin: Array, name: str, para
         colours = od[spot]
         colours = colours / np.linalg.norm(colours, axis=1, keepdims=True)
         likeness = colours @ reference
-        keep = (likeness > np.cos(np.radians(params.chromogen_cone_deg))) & (likeness > (colours @ rivals.T).max(axis=1))
+        keep = (likeness > np.cos(np.radians(params.chromogen_cone_deg))) & (
+            likeness > (colours @ rivals.T).max(axis=1)
+        )
         found.append(colours[keep])
     return np.concatenate(found) if found else np.empty((0, 3))
 
 
 def choose_chromogen(grids: Sequence[Array], haematoxylin: Array, params: StainParams, grid_um: float) -> str:
-    """The chromogen of `AUTO_CHROMOGENS` whose compact spots are at least three times as many; else E_STAIN."""
-    counts = {name: len(local_chromogen(grids, haematoxylin, name, params, grid_um)) for name in AUTO_CHROMOGENS}
+    """The chromogen of `AUTO_CHROMOGENS` whose compact spots are at least three times as many; else
+    E_STAIN."""
+    counts = {
+        name: len(local_chromogen(grids, haematoxylin, name, params, grid_um)) for name in AUTO_CHROMOGENS
+    }
     (best, most), (_, second) = sorted(counts.items(), key=lambda item: -item[1])[:2]
     if most < params.chromogen_min_pixels or most < 3 * second:
+        seen = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise SlideError(
-            f"cannot tell the chromogen from the pixels (spots of {', '.join(f'{k}: {v}' for k, v in counts.items())}); "
+            f"cannot tell the chromogen from the pixels (spots of {seen}); "
             "name it, as in --marker IFNG:fast_red",
             "E_STAIN",
         )
@@ -214,7 +252,9 @@ def learn_stains(
             measured[name] = _measure_chromogen(grids, haematoxylin, name, params, grid_um)
     vectors, sources, counts, spreads = [], [], [], []
     for name in names:
-        estimate, n_pixels, spread = measured.get(name, (unit(params.vectors.get(name, (1, 1, 1))), 0, float("nan")))
+        estimate, n_pixels, spread = measured.get(
+            name, (unit(params.vectors.get(name, (1, 1, 1))), 0, float("nan"))
+        )
         fixed = name in params.vectors
         vectors.append(unit(params.vectors[name]) if fixed else estimate)
         sources.append("user" if fixed else "measured" if n_pixels else "reference")
@@ -228,7 +268,9 @@ def learn_stains(
         vectors=tuple((float(v[0]), float(v[1]), float(v[2])) for v in vectors),
         sources=tuple(sources),
         n_pixels=tuple(counts),
-        angle_to_reference_deg=tuple(angle_deg(v, REFERENCE.get(n, v)) for n, v in zip(names, vectors, strict=True)),
+        angle_to_reference_deg=tuple(
+            angle_deg(v, REFERENCE.get(n, v)) for n, v in zip(names, vectors, strict=True)
+        ),
         uncertainty_deg=tuple(spreads),
         diffuse_od=diffuse,
         mismatch=_mismatch(names, diffuse, counts, params),
@@ -254,10 +296,14 @@ def _diffuse_od(pixels: Array, vectors: Sequence[Array]) -> tuple[float, ...]:
     rows = list(vectors)
     if len(rows) == 2:
         rows.append(unit(np.cross(rows[0], rows[1])))
-    return tuple(float(value) for value in np.median(pixels @ np.linalg.inv(np.stack(rows)), axis=0)[: len(vectors)])
+    return tuple(
+        float(value) for value in np.median(pixels @ np.linalg.inv(np.stack(rows)), axis=0)[: len(vectors)]
+    )
 
 
-def _mismatch(names: Sequence[str], diffuse: Sequence[float], counts: Sequence[int], params: StainParams) -> str:
+def _mismatch(
+    names: Sequence[str], diffuse: Sequence[float], counts: Sequence[int], params: StainParams
+) -> str:
     for name, od in zip(names[1:], diffuse[1:], strict=True):
         if od > params.max_diffuse_od:
             return (
