@@ -60,16 +60,31 @@ def drawing(**settings: Any) -> Iterator[None]:
         yield
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out once and round the places of its axes.
+
+    The solver behind matplotlib's constrained layout walks its constraints in the order of memory addresses,
+    so the last bits of its answer differ between runs, and with them the bytes of the file.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.transforms import Bbox
+
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        place = axes.get_position(original=True).extents
+        axes.set_position(Bbox.from_extents(*(round(float(edge), 5) for edge in place)))
+
+
 def save_png(figure: Figure, path: Path, *, dpi: int) -> None:
     """Save a figure as PNG without the date or the name of the program, then free it."""
     import io
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     from ishcount.core.files import write_bytes
 
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
+    settle(figure)
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
 

@@ -32,6 +32,7 @@ NUMBER_FORMATS = {
 MOST_ROWS = 1_000_000  # Excel's limit is 1,048,576; a longer table goes on in another sheet
 MOST_LETTERS = 32_767  # Excel's limit for the text of one cell
 WIDEST = 46.0
+PAGE_LETTERS = 130.0  # that fit across a landscape A4 page at 10 points
 _BAD_STATUS = {"failed": "bad", "partial": "doubt", "skipped": "doubt"}
 
 
@@ -132,23 +133,40 @@ def _parts(sheet: Sheet) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _write_table(page: Any, table: pd.DataFrame, frozen: int, styles: _Styles) -> None:
+    widths = []
     for index, name in enumerate(table.columns):
         page.write_string(0, index, _fitting(str(name)), styles.header)
-        style = styles.cells[column(str(name)).style]
+        style = styles.cells[_style_of(str(name), table[name])]
         values = table[name].astype(object).tolist()
         for row, value in enumerate(values, 1):
             _write_cell(page, row, index, value, style, styles)
-        page.set_column(index, index, _width(str(name), values))
+        widths.append(_width(str(name), values))
+        page.set_column(index, index, widths[-1])
     last_row, last_col = max(len(table), 1), max(len(table.columns) - 1, 0)
     page.freeze_panes(1, frozen)
     page.autofilter(0, 0, last_row, last_col)
     page.set_row(0, 30)
     _mark_doubts(page, table, styles)
+    _set_up_print(page, sum(widths))
+
+
+def _style_of(name: str, values: pd.Series[Any]) -> str:
+    style = column(name).style
+    return "density" if style == "general" and pd.api.types.is_float_dtype(values) else style
+
+
+def _set_up_print(page: Any, width: float) -> None:
+    """A4 across; a table wider than two pages runs over several with its first column on each."""
     page.set_landscape()
-    page.set_paper(9)  # A4
-    page.fit_to_pages(1, 0)
+    page.set_paper(9)
     page.repeat_rows(0)
     page.set_footer("&L&A&RPage &P of &N")
+    if width <= 2 * PAGE_LETTERS:
+        page.fit_to_pages(1, 0)
+    else:
+        page.set_print_scale(70)
+        page.repeat_columns(0)
+        page.print_across()
 
 
 def _write_cell(page: Any, row: int, col: int, value: Any, style: Any, styles: _Styles) -> None:
@@ -211,4 +229,4 @@ def _write_front(page: Any, front: Front, styles: _Styles) -> None:
         page.insert_image(len(front.lines) + 2, 0, "figure.png", {**options, "object_position": 2})
     page.set_landscape()
     page.set_paper(9)
-    page.fit_to_pages(1, 0)
+    page.fit_to_pages(1, 1)
