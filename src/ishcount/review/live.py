@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from ishcount.core.decisions import NO_CALL, AddedCell, Call
+from ishcount.review.outlines import polygon
 
 OUTSIDE = -1  # compartment code of a cell that a corrected outline puts outside tissue
 
@@ -204,11 +207,16 @@ def rows_inside(
     x_um: NDArray[np.float64], y_um: NDArray[np.float64], polygon_um: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """Indices of the points inside a polygon (k, 2: x, y), self-crossing polygons by the even-odd rule."""
-    import shapely
+    return rows_within(x_um, y_um, polygon(polygon_um))
 
-    polygon = np.asarray(polygon_um, dtype=np.float64)
-    low, high = polygon.min(axis=0), polygon.max(axis=0)
-    near = np.flatnonzero((x_um >= low[0]) & (x_um <= high[0]) & (y_um >= low[1]) & (y_um <= high[1]))
-    shape = shapely.make_valid(shapely.Polygon(polygon))
+
+def rows_within(
+    x_um: NDArray[np.float64], y_um: NDArray[np.float64], shape: BaseGeometry
+) -> NDArray[np.intp]:
+    """Indices of the points inside a shape."""
+    if shape.is_empty:
+        return np.zeros(0, np.intp)
+    left, top, right, bottom = shape.bounds
+    near = np.flatnonzero((x_um >= left) & (x_um <= right) & (y_um >= top) & (y_um <= bottom))
     shapely.prepare(shape)
     return near[shapely.contains_xy(shape, x_um[near], y_um[near])]

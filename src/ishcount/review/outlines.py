@@ -91,10 +91,9 @@ def redrawn(
 
 
 def area_changes_mm2(
-    before: Mapping[str, BaseGeometry], after: Mapping[str, BaseGeometry], exclusions: Iterable[Any]
+    before: Mapping[str, BaseGeometry], after: Mapping[str, BaseGeometry], left_out: BaseGeometry
 ) -> dict[str, float]:
-    """Signed change of each area: after corrections and without the exclusions, minus before."""
-    left_out = shapely.union_all([polygon(corners) for corners in exclusions])
+    """Signed change of each area: after corrections and without what is left out, minus before."""
     changes = {}
     for name in {*before, *after}:
         now = shapely.difference(after.get(name, shapely.Polygon()), left_out).area
