@@ -16,7 +16,7 @@ LEAST = 5  # patients in a group: below it the resamples take too few values to 
 CHUNK = 20_000
 
 
-def bca_mean(values: Sequence[float], *, settings: StatisticsParams = StatisticsParams()) -> Entry:  # noqa: B008
+def bca_mean(values: Sequence[float], *, settings: StatisticsParams = StatisticsParams()) -> Entry:
     """BCa and percentile interval of one group's mean."""
     ordered = np.sort(np.asarray(values, float))
     refusal = _refusal([ordered])
@@ -24,11 +24,21 @@ def bca_mean(values: Sequence[float], *, settings: StatisticsParams = Statistics
         return unavailable("mean", refusal)
     drawn = _resampled_means(ordered, np.random.default_rng(settings.seed), settings.n_bootstrap)
     leave_one_out = ordered.mean() - ordered
-    return _limits("mean", mean(ordered.tolist()), drawn, leave_one_out / (len(ordered) - 1), settings, strictly_below=True)
+    return _limits(
+        "mean",
+        mean(ordered.tolist()),
+        drawn,
+        leave_one_out / (len(ordered) - 1),
+        settings,
+        strictly_below=True,
+    )
 
 
 def bca_difference(
-    x: Sequence[float], y: Sequence[float], *, settings: StatisticsParams = StatisticsParams()  # noqa: B008
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    settings: StatisticsParams = StatisticsParams(),
 ) -> Entry:
     """BCa and percentile interval of the difference of means of `x` and `y`."""
     a, b = sorted(x), sorted(y)
@@ -36,15 +46,26 @@ def bca_difference(
     if refusal:
         return unavailable(DIFFERENCE, refusal)
     if (len(a), a) > (len(b), b):  # one orientation, so that swapped names give the same numbers
-        found = bca_difference(y, x, settings=settings)
-        flipped = {name: [-limit for limit in reversed(found[name])] for name in ("ci", "percentile_ci")}
-        return found | flipped | {"estimate": -found["estimate"]}
+        return _turned(bca_difference(y, x, settings=settings))
     generator = np.random.default_rng(settings.seed)
     first, second = np.array(a), np.array(b)
     drawn = _resampled_means(first, generator, settings.n_bootstrap)
     drawn -= _resampled_means(second, generator, settings.n_bootstrap)
-    influence = np.concatenate([(first.mean() - first) / (len(a) - 1), (second - second.mean()) / (len(b) - 1)])
+    influence = np.concatenate(
+        [(first.mean() - first) / (len(a) - 1), (second - second.mean()) / (len(b) - 1)]
+    )
     return _limits(DIFFERENCE, mean(a) - mean(b), drawn, influence, settings, strictly_below=False)
+
+
+def _turned(found: Entry) -> Entry:
+    """The same answer with the groups' names exchanged."""
+    turned = {
+        name: [-limit for limit in reversed(found[name])]
+        for name in ("ci", "percentile_ci")
+        if found.get(name)
+    }
+    turned |= {name: -found[name] for name in ("estimate", "acceleration") if found.get(name) is not None}
+    return found | turned
 
 
 def _refusal(groups: list[np.ndarray]) -> str | None:
@@ -74,8 +95,8 @@ def _limits(
 ) -> Entry:
     """BCa limits (Efron 1987); `jackknife` are the leave-one-out estimates minus the estimate.
 
-    R's boot takes the share of resamples strictly below the estimate. For a difference, resamples equal to it count
-    half, or exchanging the groups would not simply turn the signs.
+    R's boot takes the share of resamples strictly below the estimate. For a difference, resamples equal to it
+    count half, or exchanging the groups would not simply turn the signs.
     """
     drawn = np.sort(drawn)
     slack = 1e-9 * float(np.abs(drawn).max())
@@ -88,9 +109,17 @@ def _limits(
     z = float(special.ndtri(0.5 + settings.confidence / 2))
     tails = [float(special.ndtr(bias + (bias + s) / (1 - acceleration * (bias + s)))) for s in (-z, z)]
     ci = [float(limit) for limit in np.quantile(drawn, tails)]
-    plain = [float(limit) for limit in np.quantile(drawn, [0.5 - settings.confidence / 2, 0.5 + settings.confidence / 2])]
+    plain = [
+        float(limit)
+        for limit in np.quantile(drawn, [0.5 - settings.confidence / 2, 0.5 + settings.confidence / 2])
+    ]
     if not math.isfinite(ci[0] + ci[1]):
         return unavailable(estimand, "the acceleration is too large for an interval", estimate=estimate)
     return result(
-        estimand, estimate=estimate, ci=ci, percentile_ci=plain, acceleration=acceleration, n_resamples=len(drawn)
+        estimand,
+        estimate=estimate,
+        ci=ci,
+        percentile_ci=plain,
+        acceleration=acceleration,
+        n_resamples=len(drawn),
     )

@@ -22,7 +22,9 @@ LISTED = 100_000  # rearrangements listed for Brunner-Munzel; more are drawn: ea
 
 def hedges_correction(df: int) -> float:
     """J, the exact small-sample factor of Hedges 1981 (gamma form, not 1 - 3 / (4 df - 1))."""
-    return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2) if df > 1 else math.nan
+    return (
+        math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2) if df > 1 else math.nan
+    )
 
 
 def hedges_g(x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95) -> Entry:
@@ -60,11 +62,16 @@ def cliff(x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95) -
     z = float(special.ndtri(0.5 + confidence / 2))
     root = z * math.sqrt(spread) * math.sqrt((1 - delta**2) ** 2 + z**2 * spread)
     bottom = 1 - delta**2 + z**2 * spread
-    return result(DOMINANCE, estimate=delta, ci=[(delta - delta**3 - root) / bottom, (delta - delta**3 + root) / bottom])
+    return result(
+        DOMINANCE, estimate=delta, ci=[(delta - delta**3 - root) / bottom, (delta - delta**3 + root) / bottom]
+    )
 
 
 def brunner_munzel(
-    x: Sequence[float], y: Sequence[float], *, settings: StatisticsParams = StatisticsParams()  # noqa: B008
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    settings: StatisticsParams = StatisticsParams(),
 ) -> Entry:
     """AUC with its interval (logit, Satterthwaite t) and the studentised permutation P of AUC = 1/2.
 
@@ -96,7 +103,9 @@ def _noncentrality(t: float, df: int, confidence: float) -> tuple[float, float]:
         span = 4.0
         while stats.nct.cdf(t, df, t - span) < tail or stats.nct.cdf(t, df, t + span) > tail:
             span *= 2
-        return float(optimize.brentq(lambda nc: stats.nct.cdf(t, df, nc) - tail, t - span, t + span, xtol=1e-12))
+        return float(
+            optimize.brentq(lambda nc: stats.nct.cdf(t, df, nc) - tail, t - span, t + span, xtol=1e-12)
+        )
 
     return solve(0.5 + confidence / 2), solve(0.5 - confidence / 2)
 

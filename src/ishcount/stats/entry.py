@@ -1,4 +1,4 @@
-"""One shape for every estimate in `statistics.json`: what it estimates, the numbers, and why one is missing."""
+"""One shape for every estimate in `statistics.json`: what it estimates, numbers, why one is missing."""
 
 from __future__ import annotations
 

@@ -21,7 +21,12 @@ def describe(values: Sequence[float], *, confidence: float = 0.95) -> Entry:
     if n == 0:
         return {"n": 0, "n_zero": 0, "reason": "no patient"}
     low, median, high = (float(q) for q in np.quantile(np.sort(values), [0.25, 0.5, 0.75]))
-    found: Entry = {"n": n, "n_zero": sum(value == 0 for value in values), "mean": mean(values), "median": median}
+    found: Entry = {
+        "n": n,
+        "n_zero": sum(value == 0 for value in values),
+        "mean": mean(values),
+        "median": median,
+    }
     found |= {"q1": low, "q3": high, "min": float(min(values)), "max": float(max(values))}
     if n == 1:
         return found | {"sd": None, "se": None, "ci": None, "reason": "one patient has no spread"}
@@ -58,7 +63,7 @@ def welch(
 def student(
     x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95, alternative: str = "two-sided"
 ) -> Entry:
-    """Student's t with pooled variance, as the paper seems to have used; beside Welch, never instead of it."""
+    """Student's t with pooled variance, as the paper seems to have used; stands beside Welch."""
     refusal = _too_small(x, y, least=1)
     if refusal:
         return unavailable(DIFFERENCE, refusal)
@@ -116,12 +121,22 @@ def welch_anova(groups: Sequence[Sequence[float]]) -> Entry:
 
 
 def assumptions(x: Sequence[float], y: Sequence[float]) -> Entry:
-    """Ratio of variances with its F test, and Shapiro-Wilk of each group: for reading, never for choosing a test."""
-    found: Entry = {"variance_ratio": None, "variance_ratio_p": None, "shapiro_case_p": None, "shapiro_control_p": None}
+    """Ratio of variances with its F test, and Shapiro-Wilk of each group: for reading, never for choosing a
+    test.
+    """
+    found: Entry = {
+        "variance_ratio": None,
+        "variance_ratio_p": None,
+        "shapiro_case_p": None,
+        "shapiro_control_p": None,
+    }
     if min(len(x), len(y)) >= 2 and min(variance(x), variance(y)) > 0:
         ratio = variance(x) / variance(y)
         tail = float(stats.f.cdf(ratio, len(x) - 1, len(y) - 1))
-        found |= {"variance_ratio": ratio, "variance_ratio_p": 2 * min(tail, float(stats.f.sf(ratio, len(x) - 1, len(y) - 1)))}
+        found |= {
+            "variance_ratio": ratio,
+            "variance_ratio_p": 2 * min(tail, float(stats.f.sf(ratio, len(x) - 1, len(y) - 1))),
+        }
     for name, values in (("case", x), ("control", y)):
         if len(values) >= 3 and min(values) < max(values):
             found[f"shapiro_{name}_p"] = number(float(stats.shapiro(np.sort(values)).pvalue))
@@ -145,9 +160,16 @@ def t_p_value(statistic: float, df: float) -> float:
     return float(2 * special.stdtr(df, -abs(statistic)))
 
 
-def _t_entry(estimand: str, estimate: float, error: float, df: float, confidence: float, alternative: str) -> Entry:
+def _t_entry(
+    estimand: str, estimate: float, error: float, df: float, confidence: float, alternative: str
+) -> Entry:
     statistic = estimate / error
-    numbers: dict[str, Any] = {"estimate": estimate, "standard_error": error, "statistic": statistic, "df": float(df)}
+    numbers: dict[str, Any] = {
+        "estimate": estimate,
+        "standard_error": error,
+        "statistic": statistic,
+        "df": float(df),
+    }
     if alternative == "greater":
         low = estimate - float(special.stdtrit(df, confidence)) * error
         return result(estimand, **numbers, **interval(low, math.inf), p=float(special.stdtr(df, -statistic)))

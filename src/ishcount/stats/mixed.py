@@ -1,7 +1,7 @@
 """Random-intercept model of sections within patients, beside the patient-level answer.
 
-log(1 + density) of every section, restricted maximum likelihood, and containment degrees of freedom (patients -
-groups): library P values by the normal distribution are far too small at a dozen patients.
+log(1 + density) of every section, restricted maximum likelihood, and containment degrees of freedom (patients
+- groups): library P values by the normal distribution are far too small at a dozen patients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ LOG_DENSITY = "difference of mean log(1 + density), sections within patients"
 
 @dataclass(frozen=True, slots=True)
 class RandomInterceptFit:
-    """Fixed effects with standard errors, and the variances between and within patients (0 between: singular)."""
+    """Fixed effects with standard errors, and the variances between and within patients (0 between:
+    singular).
+    """
 
     coefficients: np.ndarray
     standard_errors: np.ndarray
@@ -48,7 +50,9 @@ def fit_random_intercept(values: np.ndarray, design: np.ndarray, patients: np.nd
     def deviance(ratio: float) -> float:
         _, cross, squares = solved(ratio)
         return float(
-            (n - p) * math.log(max(squares, 1e-300)) + np.log1p(sizes * ratio).sum() + np.linalg.slogdet(cross)[1]
+            (n - p) * math.log(max(squares, 1e-300))
+            + np.log1p(sizes * ratio).sum()
+            + np.linalg.slogdet(cross)[1]
         )
 
     grid = np.concatenate([[0.0], np.exp(np.linspace(-9, 9, 73))])

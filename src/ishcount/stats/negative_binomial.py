@@ -2,8 +2,9 @@
 
 Counts c of a patient with area a: mean a * rate, variance mean + alpha * mean^2 (NB2, alpha = 1 / theta).
 Maximum likelihood for the coefficients and alpha together; standard errors are the expected information given
-alpha, as in MASS glm.nb. With no positive cell in a group the ratio has no estimate, only a limit on one side;
-P always comes from studies simulated under one common rate, because the likelihood ratio is too eager at n = 12.
+alpha, as in MASS glm.nb. With no positive cell in a group the ratio has no estimate, only a limit on one
+side; P always comes from studies simulated under one common rate, because the likelihood ratio is too eager
+at n = 12.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class NegativeBinomialFit:
 def fit_negative_binomial(
     counts: Sequence[float] | np.ndarray, offset: np.ndarray, design: np.ndarray
 ) -> NegativeBinomialFit:
-    """Maximum likelihood of NB2 with log link; `offset` is log area, `design` is (n, p). Needs finite estimates."""
+    """Maximum likelihood of NB2 with log link; `offset` is log area, `design` is (n, p). Needs finite
+    estimates.
+    """
     c = np.asarray(counts, float)
 
     def profile(log_alpha: float) -> float:
@@ -49,7 +52,9 @@ def fit_negative_binomial(
     alpha = 0.0
     if best > 0:
         low, high = LOG_ALPHA[best - 1], LOG_ALPHA[min(best + 1, len(LOG_ALPHA) - 1)]
-        found = optimize.minimize_scalar(lambda v: -profile(v), bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+        found = optimize.minimize_scalar(
+            lambda v: -profile(v), bounds=(low, high), method="bounded", options={"xatol": 1e-9}
+        )
         alpha = _polished(c, offset, design, float(found.x))
     coefficients = _coefficients(c, offset, design, alpha)
     mean = np.exp(offset + design @ coefficients)
@@ -62,12 +67,13 @@ def rate_ratio(
     case: Sequence[tuple[float, float]],
     control: Sequence[tuple[float, float]],
     *,
-    settings: StatisticsParams = StatisticsParams(),  # noqa: B008
+    settings: StatisticsParams = StatisticsParams(),
 ) -> Entry:
     """Rate ratio of `case` to `control`, each a list of (count, area_mm2) per patient.
 
-    Interval by profile likelihood; `p` by simulation under a common rate, `p_likelihood_ratio` beside it (chi2, 1 df).
-    All-zero control: null with `unbounded: "high"` and the lower limit; all-zero case: 0 and the upper limit.
+    Interval by profile likelihood; `p` by simulation under a common rate, `p_likelihood_ratio` beside it
+    (chi2, 1 df). All-zero control: null with `unbounded: "high"` and the lower limit; all-zero case: 0 and
+    the upper limit.
     """
     case, control = sorted(case), sorted(control)
     if min(len(case), len(control)) < 2:
@@ -75,8 +81,12 @@ def rate_ratio(
     totals = sum(count for count, _ in case), sum(count for count, _ in control)
     if sum(totals) == 0:
         return unavailable(RATIO, "no positive cell in either group", rate_ratio=None)
-    if totals[0] == 0 or (len(control), control) > (len(case), case) and totals[1] > 0:
-        return _reciprocal(rate_ratio(control, case, settings=settings)) if totals[1] else _one_way(case, control, settings)
+    if totals[0] == 0 or ((len(control), control) > (len(case), case) and totals[1] > 0):
+        return (
+            _reciprocal(rate_ratio(control, case, settings=settings))
+            if totals[1]
+            else _one_way(case, control, settings)
+        )
     return _one_way(case, control, settings)
 
 
@@ -90,14 +100,18 @@ def _one_way(
     empty = not counts[len(case) :].any()
     if empty:  # separation: the likelihood only flattens towards an infinite ratio
         fit = fit_negative_binomial(counts, offset + LARGEST_LOG_RATIO * member, one)
-        low = _profile_limit(counts, offset, member, fit.log_likelihood, LARGEST_LOG_RATIO, -1, settings.confidence)
+        low = _profile_limit(
+            counts, offset, member, fit.log_likelihood, LARGEST_LOG_RATIO, -1, settings.confidence
+        )
         found = result(RATIO, rate_ratio=None, **interval(math.exp(low), math.inf))
         found["reason"] = "no positive cell in control: the ratio has a lower limit only"
     else:
         fit = fit_negative_binomial(counts, offset, np.hstack([one, member[:, None]]))
         centre = float(fit.coefficients[1])
         limits = [
-            math.exp(_profile_limit(counts, offset, member, fit.log_likelihood, centre, side, settings.confidence))
+            math.exp(
+                _profile_limit(counts, offset, member, fit.log_likelihood, centre, side, settings.confidence)
+            )
             for side in (-1, 1)
         ]
         found = result(RATIO, estimate=math.exp(centre), rate_ratio=math.exp(centre), ci=limits)
@@ -122,13 +136,23 @@ def _reciprocal(found: Entry) -> Entry:
     turned = found | {"ci": [1 / high if high else 0.0, 1 / low if low else None]}
     turned.pop("unbounded", None)
     if found["rate_ratio"] is None:
-        return turned | {"estimate": 0.0, "rate_ratio": 0.0, "reason": "no positive cell in case: the ratio has an upper limit only"}
+        return turned | {
+            "estimate": 0.0,
+            "rate_ratio": 0.0,
+            "reason": "no positive cell in case: the ratio has an upper limit only",
+        }
     inverse = 1 / found["rate_ratio"]
     return turned | {"estimate": inverse, "rate_ratio": inverse, "log_rate_ratio": -found["log_rate_ratio"]}
 
 
 def _profile_limit(
-    counts: np.ndarray, offset: np.ndarray, member: np.ndarray, best: float, centre: float, side: int, confidence: float
+    counts: np.ndarray,
+    offset: np.ndarray,
+    member: np.ndarray,
+    best: float,
+    centre: float,
+    side: int,
+    confidence: float,
 ) -> float:
     drop = float(special.chdtri(1, 1 - confidence)) / 2
     one = np.ones((len(counts), 1))
@@ -141,7 +165,7 @@ def _profile_limit(
         step *= 2
         if step > 4 * LARGEST_LOG_RATIO:
             return side * math.inf
-    return float(optimize.brentq(lambda s: excess(centre + side * s), 0.0, step, xtol=1e-9))* side + centre
+    return float(optimize.brentq(lambda s: excess(centre + side * s), 0.0, step, xtol=1e-9)) * side + centre
 
 
 def _coefficients(counts: np.ndarray, offset: np.ndarray, design: np.ndarray, alpha: float) -> np.ndarray:

@@ -24,8 +24,9 @@ def mann_whitney(
 ) -> Entry:
     """Mann-Whitney with the Hodges-Lehmann shift of `x` against `y` and its interval.
 
-    Exact and tie-correct up to 60 patients (equal to R's coin), else normal with continuity and tie correction.
-    `statistic` is U of `x`. All values equal: P is 1. The interval is exact only under a pure shift.
+    Exact and tie-correct up to 60 patients (equal to R's coin), else normal with continuity and tie
+    correction. `statistic` is U of `x`. All values equal: P is 1. The interval is exact only under a pure
+    shift.
     """
     if min(len(x), len(y)) < 1:
         return unavailable(SHIFT, "a group has no patient", hodges_lehmann=None)
@@ -34,9 +35,14 @@ def mann_whitney(
     shift = float(np.median(differences))
     found = result(SHIFT, estimate=shift, hodges_lehmann=shift, statistic=u)
     exact = len(x) + len(y) <= EXACT_PATIENTS
-    found["method"] = "exact with mid-ranks" if exact else "normal approximation, tie and continuity corrected"
+    found["method"] = (
+        "exact with mid-ranks" if exact else "normal approximation, tie and continuity corrected"
+    )
     if not exact:
-        return found | {"p": mann_whitney_normal(x, y), "reason": "no exact interval above 60 patients"}
+        return found | {
+            "p": mann_whitney_normal(x, y),
+            "ci": _normal_shift_interval(differences, len(x), len(y), confidence),
+        }
     doubled, ways = _rank_sum_null(x, y)
     p = _tail(doubled, ways, round(2 * u), centre=len(x) * len(y), alternative=alternative)
     limits = _shift_interval(differences, doubled, ways, confidence)
@@ -64,8 +70,11 @@ def cliffs_delta(x: Sequence[float], y: Sequence[float]) -> float:
     return float(signs.sum() / signs.size)
 
 
-def signed_rank(x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95, pratt: bool = False) -> Entry:
-    """Wilcoxon's signed rank of `x` - `y`, exact with ties; zero changes dropped (or kept in the ranks: Pratt).
+def signed_rank(
+    x: Sequence[float], y: Sequence[float], *, confidence: float = 0.95, pratt: bool = False
+) -> Entry:
+    """Wilcoxon's signed rank of `x` - `y`, exact with ties; zero changes dropped (or kept in the ranks:
+    Pratt).
 
     The pseudo-median is that of all Walsh averages, zero changes among them.
     """
@@ -74,12 +83,18 @@ def signed_rank(x: Sequence[float], y: Sequence[float], *, confidence: float = 0
     if len(changes) == 0:
         return unavailable(CHANGE, "no pair")
     walsh = np.add.outer(changes, changes)[np.triu_indices(len(changes))] / 2
-    found = result(CHANGE, estimate=float(np.median(walsh)), n_pairs=len(changes), n_zero=len(changes) - len(kept))
+    found = result(
+        CHANGE, estimate=float(np.median(walsh)), n_pairs=len(changes), n_zero=len(changes) - len(kept)
+    )
     if len(kept) == 0:
         return found | {"p": 1.0, "statistic": 0.0, "reason": "no patient changed"}
     if len(kept) > EXACT_PATIENTS:
         p = float(stats.wilcoxon(kept, method="asymptotic", correction=True).pvalue)
-        return found | {"p": p, "method": "normal approximation", "reason": "no exact interval above 60 pairs"}
+        return found | {
+            "p": p,
+            "method": "normal approximation",
+            "reason": "no exact interval above 60 pairs",
+        }
     ranked = stats.rankdata(np.abs(changes if pratt else kept))[(changes != 0) if pratt else slice(None)]
     doubled = np.rint(2 * ranked).astype(int)
     observed = int(doubled[kept > 0].sum())
@@ -88,7 +103,13 @@ def signed_rank(x: Sequence[float], y: Sequence[float], *, confidence: float = 0
     p = _tail(2 * support, ways[support], 2 * observed, centre=int(doubled.sum()), alternative="two-sided")
     limits = _walsh_interval(np.sort(walsh), confidence, len(changes))
     reason = None if limits else "too few pairs for an interval at this confidence"
-    return found | {"p": p, "statistic": observed / 2, "method": "exact with mid-ranks", "ci": limits, "reason": reason}
+    return found | {
+        "p": p,
+        "statistic": observed / 2,
+        "method": "exact with mid-ranks",
+        "ci": limits,
+        "reason": reason,
+    }
 
 
 def sign_test(x: Sequence[float], y: Sequence[float]) -> Entry:
@@ -101,7 +122,10 @@ def sign_test(x: Sequence[float], y: Sequence[float]) -> Entry:
     test = stats.binomtest(rose, rose + fell)
     limits = test.proportion_ci()
     return result(
-        estimand, estimate=rose / (rose + fell), ci=[float(limits.low), float(limits.high)], p=float(test.pvalue)
+        estimand,
+        estimate=rose / (rose + fell),
+        ci=[float(limits.low), float(limits.high)],
+        p=float(test.pvalue),
     )
 
 
@@ -116,7 +140,9 @@ def kruskal(groups: Sequence[Sequence[float]]) -> Entry:
 
 
 def paired_changes(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
-    """Sorted `x` - `y`, with the rounding of subtraction taken off so that equal changes tie (0.3 - 0.2 = 0.1)."""
+    """Sorted `x` - `y`, with the rounding of subtraction taken off so that equal changes tie (0.3 - 0.2 =
+    0.1).
+    """
     first, second = np.asarray(x, float), np.asarray(y, float)
     largest = max(np.abs(first).max(initial=0), np.abs(second).max(initial=0))
     digits = 12 - math.ceil(math.log10(largest)) if largest > 0 else 0
@@ -172,6 +198,12 @@ def _shift_interval(
     if low < jumps.min() or high > jumps.max():
         return None
     return [float(steps[jumps <= high].min()), float(steps[jumps < low].min())]
+
+
+def _normal_shift_interval(differences: np.ndarray, n: int, m: int, confidence: float) -> list[float]:
+    z = float(special.ndtri(0.5 + confidence / 2))
+    k = math.floor(n * m / 2 - z * math.sqrt(n * m * (n + m + 1) / 12))
+    return [float(differences[k]), float(differences[-k - 1])]
 
 
 def _walsh_interval(walsh: np.ndarray, confidence: float, n: int) -> list[float] | None:

@@ -1,7 +1,8 @@
-"""Counts over areas: exact Poisson intervals and ratios, and what blanks allow to be claimed (CLSI EP17's terms).
+"""Counts over areas: exact Poisson intervals and ratios, and what blanks allow to be claimed (CLSI EP17's
+terms).
 
-Exact Poisson answers hold within one slide of known area. Between patients counts are over-dispersed and a Poisson
-P is far too small: use `compare.py` there.
+Exact Poisson answers hold within one slide of known area. Between patients counts are over-dispersed and a
+Poisson P is far too small: use `compare.py` there.
 """
 
 from __future__ import annotations
@@ -38,15 +39,19 @@ def rate_upper_limit(count: float, area_mm2: float, *, confidence: float = 0.95)
 def poisson_rate_ratio(
     count_a: int, area_a_mm2: float, count_b: int, area_b_mm2: float, *, confidence: float = 0.95
 ) -> Entry:
-    """Ratio of rate a to rate b with the exact conditional (Clopper-Pearson) interval and P, as R's poisson.test.
+    """Ratio of rate a to rate b with the exact conditional (Clopper-Pearson) interval and P, as R's
+    poisson.test.
 
-    `p` adds all outcomes no likelier than the one seen; `p_mid` doubles the smaller tail with the one seen counted half.
+    `p` adds all outcomes no likelier than the one seen; `p_mid` doubles the smaller tail with the one seen
+    counted half.
     """
     if not (area_a_mm2 > 0 and area_b_mm2 > 0):
         return unavailable(RATE_RATIO, "no area")
     total, share = count_a + count_b, area_a_mm2 / (area_a_mm2 + area_b_mm2)
     if total == 0:
-        return unavailable(RATE_RATIO, "no cell on either side", p=1.0, p_mid=1.0, ci=[0.0, None], unbounded="high")
+        return unavailable(
+            RATE_RATIO, "no cell on either side", p=1.0, p_mid=1.0, ci=[0.0, None], unbounded="high"
+        )
     tail = (1 - confidence) / 2
     low = float(special.betaincinv(count_a, count_b + 1, tail)) if count_a else 0.0
     high = float(special.betaincinv(count_a + 1, count_b, 1 - tail)) if count_b else 1.0
@@ -61,15 +66,21 @@ def poisson_rate_ratio(
 
 
 def limit_of_blank(
-    counts: Sequence[int], areas_mm2: Sequence[float], *, area_mm2: float | None = None, false_rate: float = 0.05
+    counts: Sequence[int],
+    areas_mm2: Sequence[float],
+    *,
+    area_mm2: float | None = None,
+    false_rate: float = 0.05,
 ) -> Entry:
-    """Density (cells per mm2) that all but `false_rate` of blank sections of `area_mm2` stay at or below (EP17: LoB).
+    """Density (cells per mm2) that all but `false_rate` of blank sections of `area_mm2` stay at or below
+    (EP17: LoB).
 
-    `counts` and `areas_mm2` are those of the blank slides (dapB, no probe); `area_mm2` defaults to their median.
-    From 1 / false_rate blanks upwards the nonparametric rank of EP17 (0.5 + n (1 - false_rate)) is beside it as
-    `nonparametric`; the estimate itself is a quantile of the negative-binomial (Poisson if not over-dispersed) law fitted
-    by moments, because a handful of blanks has no 95th percentile. `upper_rate` is the 95 % upper limit of their rate and
-    `estimate_upper` the limit of blank at that rate: the honest figure when the blanks hold no cell at all.
+    `counts` and `areas_mm2` are those of the blank slides (dapB, no probe); `area_mm2` defaults to their
+    median. From 1 / false_rate blanks upwards the nonparametric rank of EP17 (0.5 + n (1 - false_rate)) is
+    beside it as `nonparametric`; the estimate itself is a quantile of the negative-binomial (Poisson if not
+    over-dispersed) law fitted by moments, because a handful of blanks has no 95th percentile. `upper_rate` is
+    the 95 % upper limit of their rate and `estimate_upper` the limit of blank at that rate: the honest figure
+    when the blanks hold no cell at all.
     """
     estimand = f"density exceeded by {false_rate:.3g} of blank sections (limit of blank)"
     blanks = _blanks(counts, areas_mm2)
@@ -102,10 +113,12 @@ def limit_of_blank(
 def limit_of_detection(blank: Entry, *, miss_rate: float = 0.05) -> Entry:
     """Lowest true density of which all but `miss_rate` of sections exceed the limit of blank (EP17: LoD).
 
-    `blank` is the answer of `limit_of_blank`. False cells vary between slides as the blanks do; true cells of a given
-    density vary as Poisson counts.
+    `blank` is the answer of `limit_of_blank`. False cells vary between slides as the blanks do; true cells of
+    a given density vary as Poisson counts.
     """
-    estimand = f"true density found above the limit of blank in {1 - miss_rate:.3g} of sections (limit of detection)"
+    estimand = (
+        f"true density found above the limit of blank in {1 - miss_rate:.3g} of sections (limit of detection)"
+    )
     if blank["estimate"] is None:
         return unavailable(estimand, blank["reason"])
     count, area = blank["count"], blank["area_mm2"]
@@ -117,14 +130,18 @@ def limit_of_detection(blank: Entry, *, miss_rate: float = 0.05) -> Entry:
     top = count + 10.0
     while missed(top) > 0:
         top *= 2
-    return result(estimand, estimate=float(optimize.brentq(missed, 0.0, top, xtol=1e-12)) / area, area_mm2=area)
+    return result(
+        estimand, estimate=float(optimize.brentq(missed, 0.0, top, xtol=1e-12)) / area, area_mm2=area
+    )
 
 
-def limit_of_quantitation(blank: Entry, *, largest_cv: float = 0.25, between_sections_cv: float = 0.0) -> Entry:
+def limit_of_quantitation(
+    blank: Entry, *, largest_cv: float = 0.25, between_sections_cv: float = 0.0
+) -> Entry:
     """Lowest true density measured with a coefficient of variation of at most `largest_cv` (EP17: LoQ).
 
-    Variance of a section's count: true cells (Poisson, and `between_sections_cv` of their number), and false cells as the
-    blanks vary. 0.25 is a goal, not a law: state yours beforehand.
+    Variance of a section's count: true cells (Poisson, and `between_sections_cv` of their number), and false
+    cells as the blanks vary. 0.25 is a goal, not a law: state yours beforehand.
     """
     estimand = f"lowest density with a coefficient of variation of {largest_cv:.3g} (limit of quantitation)"
     if blank["estimate"] is None:
@@ -144,10 +161,12 @@ def min_dots_from_blanks(
     largest_false_per_mm2: float,
     confidence: float = 0.95,
 ) -> Entry:
-    """The smallest `min_dots` whose false cells per mm2 on blanks stay below a stated rate, upper limit included.
+    """The smallest `min_dots` whose false cells per mm2 on blanks stay below a stated rate, upper limit
+    included.
 
-    `n_positive[k]` are the blanks' positive cells (one number per blank) when at least k dots are asked for. One answer
-    per batch, for both groups alike: a cut that differs between groups would make the difference it is meant to measure.
+    `n_positive[k]` are the blanks' positive cells (one number per blank) when at least k dots are asked for.
+    One answer per batch, for both groups alike: a cut that differs between groups would make the difference
+    it is meant to measure.
     """
     estimand = "smallest number of dots that keeps false cells per mm2 within the stated rate"
     area = math.fsum(areas_mm2)
@@ -157,7 +176,12 @@ def min_dots_from_blanks(
         upper = rate_upper_limit(count, area, confidence=confidence)
         row = {"min_dots": k, "n_positive": count, "false_per_mm2": count / area if area > 0 else None}
         table.append(row | {"upper_limit": None if math.isnan(upper) else upper})
-    found = {"largest_false_per_mm2": largest_false_per_mm2, "area_mm2": area, "n_blanks": len(areas_mm2), "table": table}
+    found = {
+        "largest_false_per_mm2": largest_false_per_mm2,
+        "area_mm2": area,
+        "n_blanks": len(areas_mm2),
+        "table": table,
+    }
     if not area > 0:
         return unavailable(estimand, "no blank with an area", **found)
     for row in table:
@@ -167,12 +191,16 @@ def min_dots_from_blanks(
     reason = "no number of dots tried is strict enough"
     if least > largest_false_per_mm2:
         needed = area * least / largest_false_per_mm2
-        reason = f"{area:.3g} mm2 of blanks cannot show so low a rate; {needed:.3g} mm2 without a false cell could"
+        reason = (
+            f"{area:.3g} mm2 of blanks cannot show so low a rate; {needed:.3g} mm2 without a false cell could"
+        )
     return unavailable(estimand, reason, **found)
 
 
 def overdispersion(counts: Sequence[int], areas_mm2: Sequence[float]) -> tuple[float, float]:
-    """Pooled rate per mm2 and alpha (variance = mean + alpha mean^2) by moments; alpha 0 when not above Poisson."""
+    """Pooled rate per mm2 and alpha (variance = mean + alpha mean^2) by moments; alpha 0 when not above
+    Poisson.
+    """
     c, a = np.asarray(counts, float), np.asarray(areas_mm2, float)
     rate = float(c.sum() / a.sum())
     mean = rate * a

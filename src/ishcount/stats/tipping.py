@@ -20,10 +20,11 @@ def blank_corrected_difference(
     blank_control: Sequence[float],
     confidence: float = 0.95,
 ) -> Entry:
-    """Difference of group means minus the difference of their blanks' means, with the blanks' own doubt in the interval.
+    """Difference of group means minus the difference of their blanks' means, with the blanks' own doubt in
+    the interval.
 
-    All four are densities (cells per mm2), one per patient or blank slide. Welch-Satterthwaite over the four spreads.
-    `blank_difference` is what the blanks alone would make look like a difference.
+    All four are densities (cells per mm2), one per patient or blank slide. Welch-Satterthwaite over the four
+    spreads. `blank_difference` is what the blanks alone would make look like a difference.
     """
     groups = (case, control, blank_case, blank_control)
     if min(len(group) for group in groups) < 2:
@@ -50,11 +51,13 @@ def blank_corrected_difference(
 def tipping_point(
     difference: Entry, *, mean_case: float | None = None, blank_difference: Entry | None = None
 ) -> Entry:
-    """How many more false cells per mm2 in case than in control would make the interval of `difference` touch zero.
+    """How many more false cells per mm2 in case than in control would make the interval of `difference` touch
+    zero.
 
-    `difference` is any entry with `estimate` and `ci` (the primary test, Welch). Extra false cells in case shift the
-    whole interval by their rate, so the answer is its limit nearest zero; negative when case lies below control.
-    0 when the interval holds zero already. With `blank_difference` it says whether blanks rule that rate out.
+    `difference` is any entry with `estimate` and `ci` (the primary test, Welch). Extra false cells in case
+    shift the whole interval by their rate, so the answer is its limit nearest zero; negative when case lies
+    below control. 0 when the interval holds zero already. With `blank_difference` it says whether blanks rule
+    that rate out.
     """
     limits = difference.get("ci")
     if not limits or difference.get("estimate") is None or None in limits:
@@ -69,8 +72,12 @@ def tipping_point(
     return found
 
 
-def tipping_curve(difference: Entry, *, steps: int = 41, largest: float | None = None) -> list[dict[str, float]]:
-    """Points of the tipping plot: `extra_false_per_mm2`, `difference`, `low`, `high`; empty without an interval."""
+def tipping_curve(
+    difference: Entry, *, steps: int = 41, largest: float | None = None
+) -> list[dict[str, float]]:
+    """Points of the tipping plot: `extra_false_per_mm2`, `difference`, `low`, `high`; empty without an
+    interval.
+    """
     limits = difference.get("ci")
     if not limits or None in limits or difference.get("estimate") is None:
         return []
@@ -88,7 +95,9 @@ def _share(part: float, whole: float | None) -> float | None:
 
 
 def _ruled_out(point: float, blank_difference: Entry | None) -> bool | None:
-    """True when the interval of the blanks' difference stays short of the tipping point; None when blanks are silent."""
+    """True when the interval of the blanks' difference stays short of the tipping point; None when blanks are
+    silent.
+    """
     limits = blank_difference.get("ci") if blank_difference else None
     if not limits or None in limits or point == 0:
         return None

@@ -10,7 +10,8 @@ from typing import Any
 def format_p(p: float | None) -> str:
     """`P=.16`, `P=.008`, `P=.045`, `P<.001`, `P>.99`; never P=.000. Missing: `P not computed`.
 
-    Two digits from .01 up, three below; three (or more) also where fewer would hide which side of .05 it lies on.
+    Two digits from .01 up, three below; three (or more) also where fewer would hide which side of .05 it lies
+    on.
     """
     if p is None or math.isnan(p):
         return "P not computed"
@@ -34,7 +35,11 @@ def format_number(value: float | None, *, digits: int = 2) -> str:
 
 
 def format_interval(
-    limits: list[float | None] | None, *, digits: int = 2, confidence: float = 0.95, unbounded: str | None = None
+    limits: list[float | None] | None,
+    *,
+    digits: int = 2,
+    confidence: float = 0.95,
+    unbounded: str | None = None,
 ) -> str:
     """`95% CI, 2.60-14.84`; `to` instead of the hyphen when a limit is negative or infinite."""
     level = f"{100 * confidence:g}% CI"
@@ -50,7 +55,8 @@ def format_estimate(
     value: float | None, limits: list[float | None] | None, *, digits: int = 2, confidence: float = 0.95
 ) -> str:
     """`8.72 (95% CI, 2.60-14.84)`."""
-    return f"{format_number(value, digits=digits)} ({format_interval(limits, digits=digits, confidence=confidence)})"
+    interval = format_interval(limits, digits=digits, confidence=confidence)
+    return f"{format_number(value, digits=digits)} ({interval})"
 
 
 def paper_line(comparison: dict[str, Any], *, confidence: float = 0.95) -> str:
@@ -67,24 +73,26 @@ def paper_lines(statistics: dict[str, Any]) -> list[str]:
     first = rows[0]
     confidence = statistics["design"]["confidence"]
     note = (
-        f"Mean positive cells/mm2 in {first['case']} with the t interval of that mean, and the P of Student's t test "
-        f"(equal variances) against {first['control']}; the interval is not that of the difference."
+        f"Mean positive cells/mm2 in {first['case']} with the t interval of that mean, and the P of Student's "
+        f"t test (equal variances) against {first['control']}; the interval is not that of the difference."
     )
     return [paper_line(row, confidence=confidence) for row in rows] + [note]
 
 
 def why_welch_differs(comparison: dict[str, Any]) -> str:
-    """One or two sentences on why Student and Welch give another P for the same means; empty when they agree in print."""
+    """One or two sentences on why Student and Welch give another P for the same means; empty when they agree
+    in print.
+    """
     student, welch = comparison["tests"]["student"], comparison["tests"]["welch"]
     if student["p"] is None or welch["p"] is None or format_p(student["p"]) == format_p(welch["p"]):
         return ""
     spread = f"SD {format_number(comparison['sd_case'])} in {comparison['case']}, "
     spread += f"{format_number(comparison['sd_control'])} in {comparison['control']}"
     return (
-        f"{comparison['marker']}: Student's t test gives {format_p(student['p'])} and Welch's {format_p(welch['p'])} because "
-        f"Student assumes that both groups vary alike ({spread}) and so counts {student['df']:g} degrees of freedom; "
-        f"Welch drops that assumption and has {format_number(welch['df'], digits=1)}. "
-        "The data do not support equal spread when the standard deviations differ so much; Welch is the safer of the two."
+        f"{comparison['marker']}: Student's t test gives {format_p(student['p'])} and Welch's "
+        f"{format_p(welch['p'])} because Student assumes that both groups vary alike ({spread}) and so counts "
+        f"{student['df']:g} degrees of freedom; Welch drops that assumption and has "
+        f"{format_number(welch['df'], digits=1)}. Spreads this different speak against Student; Welch is the safer."
     )
 
 
