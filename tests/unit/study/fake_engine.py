@@ -1,0 +1,105 @@
+"""Slides that are small texts: `blocks=3` is a slide of three blocks, other words make a stage misbehave."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ishcount.core import files, tables
+from ishcount.core.errors import OutputError, SlideError
+from ishcount.quantify.job import SlideJob
+from ishcount.result import failed_rows
+from ishcount.study.stages import Engine, SheetRows
+
+
+def words(job: SlideJob) -> dict[str, str]:
+    pairs = (word.partition("=") for word in Path(job.slide).read_text().split())
+    return {name: value for name, _, value in pairs}
+
+
+def note(job: SlideJob, what: str) -> None:
+    """One line per piece of work really done, for tests that count them."""
+    with open(job.folder.parents[1] / "work.log", "a") as log:
+        log.write(f"{job.slide_id} {what}\n")
+
+
+def misbehave(job: SlideJob, stage: str) -> None:
+    match words(job).get(stage):
+        case "refuse":
+            raise SlideError("the slide is bad; scan it again", "E_TILE")
+        case "crash":
+            raise ZeroDivisionError("1/0")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(600)
+        case "stale":
+            raise OSError(116, "Stale file handle")
+        case "full":
+            raise OutputError("cannot write: no space left; free some")
+        case "interrupt":
+            raise KeyboardInterrupt
+        case _:
+            return
+
+
+def digest(slide: str, cache: dict[str, str]) -> str:
+    found = hashlib.sha256(Path(slide).read_bytes()).hexdigest()
+    cache[slide] = found
+    return found
+
+
+def keys_of(job: SlideJob) -> tuple[Sequence[str], float]:
+    n_blocks = int(words(job).get("blocks", "2"))
+    return [f"b{n}" for n in range(n_blocks)], 4.0 * n_blocks
+
+
+def prepare(job: SlideJob) -> tuple[Sequence[str], float]:
+    note(job, "prepare")
+    misbehave(job, "prepare")
+    files.write_text(job.work / "plan.txt", "")
+    return keys_of(job)
+
+
+def prepared(job: SlideJob) -> tuple[Sequence[str], float]:
+    (job.work / "plan.txt").read_text()
+    return keys_of(job)
+
+
+def block_path(job: SlideJob, key: str) -> Path:
+    return job.work / f"{key}.npz"
+
+
+def count_block(job: SlideJob, key: str) -> None:
+    misbehave(job, "count")
+    misbehave(job, key)
+    note(job, key)
+    files.write_arrays(block_path(job, key), {"n": np.array([int(key[1:])])})
+
+
+def finish(job: SlideJob) -> Mapping[str, Any]:
+    misbehave(job, "finish")
+    total = sum(int(files.read_arrays(block_path(job, key))["n"][0]) for key in keys_of(job)[0])
+    for name in ("cells.parquet", "dots.parquet"):
+        files.write_bytes(job.folder / name, f"{total}".encode())
+    summary = {"slide_id": job.slide_id, "status": "ok", "n_positive": total}
+    files.write_json(job.folder / "summary.json", summary)
+    return summary
+
+
+def rows(job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
+    said = {"status": "ok", "error_code": "", "reason": "", "params_digest": "p"}
+    table = failed_rows(job.slide_id, sheet_rows, {}, **said)
+    table["n_positive"] = int((job.folder / "cells.parquet").read_text())
+    return table.astype({"n_positive": tables.DENSITIES["n_positive"]})
+
+
+FAKE = Engine(digest, prepare, prepared, block_path, count_block, finish, rows)
