@@ -32,7 +32,8 @@ class SlideJob:
     """One slide to count. Plain data, so that it travels to any worker.
 
     folder: where the result goes. work: where partial files go. markers: (name, chromogen) pairs,
-    chromogen possibly "auto". region_um: x, y, width, height of a part to count. sections: which pieces count (all: None).
+    chromogen possibly "auto". region_um: x, y, width, height of a part to count. sections: which pieces count
+    (all: None).
     """
 
     slide: str

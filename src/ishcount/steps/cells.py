@@ -127,7 +127,8 @@ def assign_owners(
     if params.ownership == "nearest":
         return ids[:, 0].copy()
     n_cells = int(ids.max()) + 1
-    closeness = np.where(ids > 0, np.exp(-np.where(ids > 0, distances, 0) / params.distance_scale_um), 0.0)
+    finite = np.where(ids > 0, distances, 0).astype(np.float64)
+    closeness = np.where(ids > 0, np.exp(-finite / params.distance_scale_um), 0.0)
     flat = ids.astype(np.int64)
     claim = closeness.copy()
     for _ in range(params.rounds):

@@ -91,7 +91,7 @@ def prevalence_calibrated(
     """
     if len(score) == 0:
         return 0.0
-    prior = max(float(score.mean()), 1e-9)
+    prior = min(max(float(score.mean()), 1e-9), 1 - 1e-9)
     odds_at_training = training_prevalence / (1 - training_prevalence)
     for _ in range(rounds):
         ratio = prior / (1 - prior) / odds_at_training
