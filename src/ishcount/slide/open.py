@@ -15,7 +15,7 @@ from ishcount.slide.calibration import given
 from ishcount.slide.protocol import Slide
 from ishcount.slide.source import LocalFile
 from ishcount.slide.tiff import TiffSlide
-from ishcount.slide.tiff_pages import TIFF_MAGIC
+from ishcount.slide.tiff_pages import TIFF_MAGIC, refuse_endless_chain
 
 # TIFFs whose vendors bend the format (64-bit offsets in 32-bit files, overlapping tiles, several areas on one
 # canvas): OpenSlide knows the bends. Other TIFFs take the fast path.
@@ -66,8 +66,11 @@ def _open_file(path: str, mpp: float | None) -> Slide:
         magic = file.read(0, 8)
         from ishcount.slide.vendor import VendorSlide, vendor_of
 
+        is_tiff = magic[:4] in TIFF_MAGIC
+        if is_tiff:
+            refuse_endless_chain(file, path)  # before OpenSlide, which would follow it
         vendor = vendor_of(path)
-        if magic[:4] in TIFF_MAGIC and vendor not in BENT_TIFF_VENDORS:
+        if is_tiff and vendor not in BENT_TIFF_VENDORS:
             slide: Slide = TiffSlide(path, file, reopen=reopen, calibration=calibration)
             keep = True
             return slide

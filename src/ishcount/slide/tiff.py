@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,10 +59,11 @@ class TiffSlide:
         self._source, self._reopen = source, reopen
         found = read_directories(source, path)
         pairs, warnings = choose_levels(found, path, source.size)
-        self._pages = tuple(page for page, _ in pairs)
         self.levels: tuple[Level, ...] = tuple(level for _, level in pairs)
         self.format = found.kind
-        calibration = calibration or calibrate_tiff(found.pages[0], self._pages[0], found.kind)
+        calibration = calibration or calibrate_tiff(found.pages[0], pairs[0][0], found.kind)
+        # Descriptions may name a patient: nothing of them is kept.
+        self._pages = tuple(replace(page, description="", software="") for page, _ in pairs)
         self.pixel_size: PixelSize | None = calibration.pixel_size
         self.mpp_source = calibration.source
         self.warnings = (*warnings, *calibration.warnings)
@@ -94,7 +96,7 @@ class TiffSlide:
         """Tiles of `level` that the directory itself shows to be missing, without decoding anything."""
         page = self._pages[level]
         per_plane = page.columns * page.rows
-        lost = np.flatnonzero(page.damaged_tiles(self._source.size)[: per_plane * page.planes]) % per_plane
+        lost = np.flatnonzero(page.damaged_tiles(self._source.size)[: page.n_tiles]) % per_plane
         return [self._tile_region(page, int(index)) for index in np.unique(lost)]
 
     def close(self) -> None:

@@ -86,10 +86,9 @@ def _level_0(images: list[Page], path: str) -> Page:
             "E_PIXELTYPE",
         )
     check_pixels(base, path)
-    if min(len(base.offsets), len(base.counts)) < base.columns * base.rows * base.planes:
+    if len(base.offsets) < base.n_tiles:
         raise SlideError(
-            f"{path!r} lists {min(len(base.offsets), len(base.counts))} of "
-            f"{base.columns * base.rows * base.planes} tiles; copy or export the slide again",
+            f"{path!r} lists {len(base.offsets)} of {base.n_tiles} tiles; copy or export the slide again",
             "E_FORMAT",
         )
     return base
@@ -106,10 +105,9 @@ def _as_level(page: Page, base: Page, path: str, file_size: int) -> tuple[Level 
     downsample = shrink_factor((base.width, base.height), (page.width, page.height))
     if downsample is None:
         return None, "is not a smaller copy of the slide"
-    n_tiles = page.columns * page.rows * page.planes
-    if min(len(page.offsets), len(page.counts)) < n_tiles:
+    if len(page.offsets) < page.n_tiles:
         return None, "lists too few tiles"
-    if np.all(page.damaged_tiles(file_size)):
+    if not np.any(page.counts):
         return None, "has no data"
     return Level(page.width, page.height, downsample), ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAX_PAGES = 4096  # directories followed; a pyramid with label and macro has about ten
 MAX_SUBPAGES = 64  # levels under one page; 2**64 is more than any scanner's downsample
+MAX_TAGS = 4096  # in one directory; tifffile reads no more
 MAX_SIDE_PX = 4_000_000  # a metre of glass at 0.25 um/px
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -57,8 +58,13 @@ class Page:
     resolution: tuple[float, float, int] | None  # pixels per unit in x and y, and the unit's TIFF code
     has_icc: bool
     byteorder: str
-    offsets: NDArray[np.uint64]
+    offsets: NDArray[np.uint64]  # as many as counts; fewer than `n_tiles` in a damaged file
     counts: NDArray[np.uint64]
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles the image needs, over all its planes."""
+        return self.columns * self.rows * self.planes
 
     @property
     def columns(self) -> int:
@@ -104,7 +110,8 @@ def read_directories(source: ByteSource, path: str) -> Directories:
     a directory lies past the end of the file.
     """
     try:
-        return _read_directories(source, path)
+        with np.errstate(all="ignore"):  # absurd offsets overflow in tifffile's sums
+            return _read_directories(source, path)
     except SlideError:
         raise
     except Exception as error:  # tifffile meets a damaged file with whatever its arithmetic raises
@@ -118,62 +125,104 @@ def read_directories(source: ByteSource, path: str) -> Directories:
 def _read_directories(source: ByteSource, path: str) -> Directories:
     import tifffile
 
+    offsets, notes = directory_chain(source, path)
+    warnings = list(notes)
+    kept: list[tuple[Any, Page]] = []
     with tifffile.TiffFile(cast(BinaryIO, SourceFile(source)), name="slide") as tiff:
-        pages, seen, warnings = [], set(), []
-        kept: list[tuple[Any, Page]] = []
-        for number in range(MAX_PAGES + 1):
-            try:
-                raw = tiff.pages[number]
-            except IndexError:
-                break
-            if raw.offset in seen or number == MAX_PAGES:
-                warnings.append(
-                    f"the chain of directories does not end properly after {number}; the rest is ignored"
-                )
-                break
-            seen.add(raw.offset)
+        for number in range(len(offsets)):
+            raw = tiff.pages[number]
             page = _page(raw, str(number))
             if page is None:
                 warnings.append(f"directory {number} describes no image that can be used; it is ignored")
             else:
-                pages.append(page)
                 kept.append((raw, page))
-        else:
-            number = MAX_PAGES
-        _check_chain(tiff, source, path, len(seen))
-        subpages = {page.name: _subpages(raw, page) for raw, page in kept if raw.subifds}
+        subpages = {page.name: _subpages(raw, page, source, path) for raw, page in kept if raw.subifds}
         kind = "aperio" if tiff.is_svs else "ome-tiff" if tiff.is_ome else "tiff"
-    if not pages:
+    if not kept:
         raise SlideError(
-            f"{path!r} is a TIFF without a usable image ({len(seen)} directories); export the slide again",
+            f"{path!r} is a TIFF without a usable image ({len(offsets)} directories); export the slide again",
             "E_FORMAT",
         )
-    return Directories(tuple(pages), subpages, kind, tuple(warnings))
+    return Directories(tuple(page for _, page in kept), subpages, kind, tuple(warnings))
 
 
-def _check_chain(tiff: Any, source: ByteSource, path: str, n_pages: int) -> None:
-    """Refuse a file whose next directory lies past its end: its tail is missing."""
-    place = tiff.pages.next_page_offset
-    size = tiff.tiff.offsetsize
-    if place is None:
-        return
-    if place + size <= source.size:
-        after = int.from_bytes(source.read(place, size), "little" if tiff.byteorder == "<" else "big")
-    else:
-        after = place
-    if after >= source.size:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Sizes in bytes of the parts of a directory: the classic TIFF's, or BigTIFF's."""
+
+    byteorder: Literal["little", "big"]
+    count: int
+    tag: int
+    offset: int
+    first: int  # where the first directory's offset is stored
+
+    def integer(self, data: bytes) -> int:
+        return int.from_bytes(data, self.byteorder)
+
+
+def _layout(source: ByteSource) -> _Layout:
+    magic = source.read(0, 4)
+    order: Literal["little", "big"] = "little" if magic[:2] == b"II" else "big"
+    return _Layout(order, 8, 20, 8, 8) if 43 in magic[2:] else _Layout(order, 2, 12, 4, 4)
+
+
+def directory_chain(source: ByteSource, path: str) -> tuple[list[int], list[str]]:
+    """Offsets of the directories in their order, and a warning when the chain bites its own tail.
+
+    SlideError E_FORMAT when there are more than `MAX_PAGES`, E_TRUNCATED when one lies past the end of the
+    file.
+    """
+    layout = _layout(source)
+    offsets: list[int] = []
+    here = layout.integer(source.read(layout.first, layout.offset))
+    while here:
+        if here in offsets:
+            return offsets, [f"the chain of directories turns back on itself after {len(offsets)}"]
+        if len(offsets) == MAX_PAGES:
+            raise SlideError(
+                f"{path!r} has more than {MAX_PAGES} directories; export the slide again", "E_FORMAT"
+            )
+        end = _check_directory(source, layout, path, str(len(offsets)), here)
+        offsets.append(here)
+        here = layout.integer(source.read(end - layout.offset, layout.offset))
+    return offsets, []
+
+
+def refuse_endless_chain(source: ByteSource, path: str) -> None:
+    """SlideError E_FORMAT for more directories than a slide has. Other faults are left to the reader that
+    follows: some vendors' chains only look cut.
+    """
+    try:
+        directory_chain(source, path)
+    except SlideError as error:
+        if error.code != "E_TRUNCATED":
+            raise
+
+
+def _check_directory(source: ByteSource, layout: _Layout, path: str, name: str, offset: int) -> int:
+    """Where the directory ends; SlideError when it does not fit into the file or is too long to be one."""
+    end = offset + layout.count
+    if end <= source.size:
+        n_tags = layout.integer(source.read(offset, layout.count))
+        if n_tags > MAX_TAGS:
+            raise SlideError(f"{path!r} has a directory of {n_tags} tags; copy the file again", "E_FORMAT")
+        end += n_tags * layout.tag + layout.offset
+    if end > source.size:
         raise SlideError(
-            f"{path!r} ends at byte {source.size} but its directory {n_pages} begins at byte {after}; "
+            f"{path!r} ends at byte {source.size} but its directory {name} ends at byte {end}; "
             "copy the file again",
             "E_TRUNCATED",
         )
+    return end
 
 
-def _subpages(raw: Any, page: Page) -> tuple[Page, ...]:
+def _subpages(raw: Any, page: Page, source: ByteSource, path: str) -> tuple[Page, ...]:
     found: list[Page] = []
-    for number in range(min(len(raw.subifds), MAX_SUBPAGES)):
+    for number, offset in enumerate(raw.subifds[:MAX_SUBPAGES]):
+        name = f"{page.name}.{number}"
+        _check_directory(source, _layout(source), path, name, int(offset))
         try:
-            sub = _page(raw.pages[number], f"{page.name}.{number}")
+            sub = _page(raw.pages[number], name)
         except Exception:  # a damaged lower level is only a lost shortcut
             sub = None
         if sub is not None:
@@ -194,6 +243,8 @@ def _page(raw: Any, name: str) -> Page | None:
         return None
     bits = _ints(tag(258, 1)) or (1,)
     colormap = tag(320)
+    offsets, counts = _offsets(raw.dataoffsets), _offsets(raw.databytecounts)
+    n_segments = min(len(offsets), len(counts))
     return Page(
         name=name,
         width=width,
@@ -220,8 +271,8 @@ def _page(raw: Any, name: str) -> Page | None:
         resolution=_resolution(tag(282), tag(283), tag(296, 2)),
         has_icc=34675 in raw.tags,
         byteorder=raw.parent.byteorder,
-        offsets=_offsets(raw.dataoffsets),
-        counts=_offsets(raw.databytecounts),
+        offsets=offsets[:n_segments],
+        counts=counts[:n_segments],
     )
 
 

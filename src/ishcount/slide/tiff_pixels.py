@@ -226,6 +226,8 @@ def jpeg_frame(data: bytes) -> JpegFrame:
             if frame is None:
                 break
             kind, (_, height, width, components), start = frame
+            if not 1 <= components <= 4 or start + 3 * components > len(data):
+                break
             steps = range(start, start + 3 * components, 3)
             sampling = tuple((data[step + 1] >> 4, data[step + 1] & 15) for step in steps)
             scan = position + 2 + length
