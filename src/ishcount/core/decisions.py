@@ -13,6 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+VIABLE = ("epidermis", "dermis")
+"""The compartments that make up `viable`."""
 NO_CALL = -1
 """In an int8 array of calls: nobody has decided this cell."""
 
@@ -105,13 +107,18 @@ class Decisions:
         return max(0.0, area_mm2 + self.area_change_mm2.get(compartment, 0.0))
 
     def added_in(self, compartment: str) -> tuple[AddedCell, ...]:
-        """Cells a reader added in a compartment; `tissue` holds all of them."""
-        return tuple(cell for cell in self.added if compartment in ("tissue", cell.compartment))
+        """Cells a reader added in a compartment; `tissue` holds all, `viable` those of epidermis and dermis."""
+        return tuple(cell for cell in self.added if lies_in(cell.compartment, compartment))
 
     def n_added(self, compartment: str, marker: str | None = None) -> int:
         """How many cells were added in a compartment, or how many of them are positive for `marker`."""
         cells = self.added_in(compartment)
         return len(cells) if marker is None else sum(marker in cell.positive for cell in cells)
+
+
+def lies_in(place: str, compartment: str) -> bool:
+    """Whether what lies in `place` counts in `compartment`: in itself, in `tissue`, maybe in `viable`."""
+    return compartment in ("tissue", place) or (compartment == "viable" and place in VIABLE)
 
 
 def _find(cell_id: ArrayLike, value_of: Mapping[int, int]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:

@@ -10,6 +10,7 @@ interval is narrow enough would make it too narrow.
 from __future__ import annotations
 
 from math import floor, sqrt
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -69,6 +70,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         # Merging the strata evenly keeps each stratum's own order.
         jitter = np.random.default_rng([self.seed, 1]).uniform(0, 1e-3, len(ids))
         return [int(cell) for cell in ids[np.argsort(turn + np.sort(jitter), kind="stable")]]
+
+
+def plan_from(logged: Any) -> Plan:
+    """A plan as it was logged."""
+    return msgspec.convert(logged, Plan)
 
 
 def draw_plan(

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from ishcount.core.decisions import NO_CALL, AddedCell, Call
+from ishcount.core.decisions import NO_CALL, AddedCell, Call, lies_in
 from ishcount.review.outlines import polygon
 
 OUTSIDE = -1  # compartment code of a cell that a corrected outline puts outside tissue
@@ -61,6 +61,10 @@ class LiveCounts:
         self._at_cut = {marker: found.copy() for marker, found in self.automatic.items()}
         self._cut = dict(cuts)
         self._n_cells = np.zeros(0, np.int64)
+        self._automatic_count = {
+            marker: self._by_compartment(found & (self.compartment != OUTSIDE))
+            for marker, found in self.automatic.items()
+        }
         self._n_positive: dict[str, NDArray[np.int64]] = {}
         self.recount()
 
@@ -133,7 +137,10 @@ class LiveCounts:
             self.compartment = self._automatic_compartment.copy()
         else:
             present = [str(name) for name in pd.unique(pd.Series(names)) if name]
-            self.compartments += [name for name in sorted(present) if name not in self.compartments]
+            new = [name for name in sorted(present) if name not in self.compartments]
+            self.compartments += new
+            for marker, found in self._automatic_count.items():
+                self._automatic_count[marker] = np.pad(found, (0, len(new)))
             code = {name: place for place, name in enumerate(self.compartments)} | {"": OUTSIDE}
             self.compartment = np.array([code[str(name)] for name in names], dtype=np.int16)
         self.recount()
@@ -146,16 +153,10 @@ class LiveCounts:
 
     def tally(self, marker: str, compartment: str = "tissue") -> Tally:
         """Counts in `tissue` (all compartments together) or in one compartment, added cells included."""
-        added = [cell for cell in self.added.values() if compartment in ("tissue", cell.compartment)]
+        added = [cell for cell in self.added.values() if lies_in(cell.compartment, compartment)]
         n_added_positive = sum(marker in cell.positive for cell in added)
-        if compartment == "tissue":
-            where: slice | int = slice(None)
-            automatic = int(self.automatic[marker].sum())
-        elif compartment in self.compartments:
-            where = self.compartments.index(compartment)
-            automatic = int((self.automatic[marker] & (self._automatic_compartment == where)).sum())
-        else:
-            return Tally(len(added), 0, n_added_positive)
+        where = [code for code, name in enumerate(self.compartments) if lies_in(name, compartment)]
+        automatic = int(self._automatic_count[marker][where].sum())
         return Tally(
             int(self._n_cells[where].sum()) + len(added),
             automatic,
