@@ -11,6 +11,7 @@ import pandas as pd
 from ishcount.core import files
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.outputs.contours import Contours
+from ishcount.outputs.tissue_geojson import tissue_geojson
 from ishcount.quantify.job import Plan, SlideJob
 
 
@@ -24,7 +25,16 @@ def write_pictures(
     summary: dict[str, Any],
 ) -> None:
     """`tissue.geojson`, and unless only tables are wanted `cells.geojson`, `qc.png` and `density.png`."""
-    files.write_json(job.folder / "tissue.geojson", tissue.geojson())
+    inside = tissue.kind == RegionKind.TISSUE
+    compartments = {
+        name: inside & (tissue.compartment == place)
+        for place, name in enumerate(tissue.compartment_names)
+        if name
+    }
+    outlines = tissue_geojson(
+        tissue.section, inside, compartments, tissue.artefact_masks(), factor=tissue.factor_px
+    )
+    files.write_json(job.folder / "tissue.geojson", outlines)
     if job.outputs == "tables":
         return
     from ishcount.outputs.geojson import write_cells_geojson
@@ -32,7 +42,6 @@ def write_pictures(
 
     markers = [marker for marker, _ in job.markers]
     width_um, height_um = plan.width * plan.pixel_size.x_um, plan.height * plan.pixel_size.y_um
-    inside = tissue.kind == RegionKind.TISSUE
     write_cells_geojson(
         job.folder / "cells.geojson",
         cells,

@@ -198,7 +198,7 @@ def local_chromogen(
         chromogen = np.ascontiguousarray(_concentrations(od, haematoxylin, reference)[..., 1])
         spot = chromogen - cv2.blur(chromogen, (side, side)) > 0.10
         colours = od[spot]
-        colours = colours / np.linalg.norm(colours, axis=1, keepdims=True)
+        colours = colours / np.maximum(np.linalg.norm(colours, axis=1, keepdims=True), 1e-9)
         likeness = colours @ reference
         keep = (likeness > np.cos(np.radians(params.chromogen_cone_deg))) & (
             likeness > (colours @ rivals.T).max(axis=1)
