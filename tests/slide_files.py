@@ -75,7 +75,7 @@ def patch_tag(path: Path, tag: int, index: int, value: int, *, page: int = 0) ->
     """Overwrite element `index` of a numeric tag in place."""
     with tifffile.TiffFile(path) as tiff:
         found = tiff.pages[page].tags[tag]
-        sizes = {1: 1, 3: 2, 4: 4, 16: 8}
+        sizes = {1: 1, 3: 2, 4: 4, 5: 4, 16: 8}
         size = sizes[int(found.dtype)]
         place, order = found.valueoffset + index * size, "little" if tiff.byteorder == "<" else "big"
     with path.open("r+b") as file:

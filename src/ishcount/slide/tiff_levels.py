@@ -117,15 +117,19 @@ def shrink_factor(full: tuple[int, int], small: tuple[int, int]) -> float | None
     sides.
 
     A side of n pixels comes from any factor between full/(n+1) and full/(n-1) (cut, rounded or padded). Where
-    the whole number nearest the mean ratio lies in that span it is taken: scanners shrink by whole factors.
+    the whole number nearest the longer side's ratio lies in that span it is taken: scanners shrink by whole
+    factors.
     """
     low = max(side / (n + 1) for side, n in zip(full, small, strict=True))
     high = min(side / (n - 1) if n > 1 else np.inf for side, n in zip(full, small, strict=True))
-    ratio = float(np.mean([side / n for side, n in zip(full, small, strict=True)]))
-    if not (low < high) or ratio <= 1 or not (low < ratio < high):
+    longer = int(full[1] > full[0])  # its ratio is the surer one
+    ratio = full[longer] / small[longer]
+    if not low < high or ratio <= 1:
         return None
     whole = float(round(ratio))
-    return whole if whole > 1 and low < whole < high else ratio
+    if whole > 1 and low < whole < high:
+        return whole
+    return ratio if low < ratio < high else (low + high) / 2
 
 
 def _check_complete(page: Page, path: str, file_size: int) -> None:
