@@ -5,6 +5,7 @@ IshcountError                 anything ishcount says to a person in one line
     UsageError                the command line, a sheet or the parameters are wrong (exit 2)
     LockedError               another run uses the output folder (exit 5)
     OutputError               the output cannot be written: no right, no space (exit 6)
+Stopped                       no error: the run was ended from outside (exit 130 or 143)
 
 A message is one sentence: what was wrong, what was found, what to do.
 """
@@ -68,3 +69,11 @@ class OutputError(IshcountError):
 
     exit_code = 6
     default_code = "E_OUTPUT"
+
+
+class Stopped(BaseException):
+    """The run was ended from outside; `exit_code` is 130 (Ctrl-C) or 143 (terminated)."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code

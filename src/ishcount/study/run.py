@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishcount._version import __version__
 from ishcount.core import files
-from ishcount.core.errors import UsageError
+from ishcount.core.errors import Stopped, UsageError
 from ishcount.params import Params, params_toml, read_params
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
@@ -33,14 +33,6 @@ VERSIONED = (
     "numpy", "scipy", "scikit-image", "opencv-python-headless", "numba", "tifffile", "imagecodecs",
     "openslide-python", "openslide-bin", "pandas", "pyarrow", "shapely", "zarr", "statsmodels", "matplotlib",
 )  # fmt: skip
-
-
-class Stopped(BaseException):
-    """The run was ended from outside; `exit_code` is 130 (Ctrl-C) or 143 (terminated)."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,5 +235,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-

@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ishcount.core.errors import OutputError, SlideError
@@ -192,7 +193,9 @@ class Schedule:
     def _fail(self, course: _Course, error: BaseException) -> None:
         outcome = course.outcome
         outcome.status, outcome.cause = "failed", error
-        outcome.error_code, outcome.reason = explain(error)
+        outcome.error_code, reason = explain(error)
+        path = outcome.slide.job.slide  # the table is the same wherever the slides lie
+        outcome.reason = reason.replace(path, Path(path).name)
         self._end(course)
 
     def _end(self, course: _Course) -> None:

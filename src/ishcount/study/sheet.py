@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -101,20 +101,31 @@ def sheet_of_slides(paths: Sequence[Path], markers: Mapping[str, str], annotatio
 
     `annotations` is a file for the only slide, or a folder that holds `<slide_id>.geojson`.
     """
-    if annotations is not None and not annotations.is_dir() and len(paths) != 1:
-        raise UsageError(
-            f"--annotations {annotations.name} is one file but {len(paths)} slides are given; "
-            "name a folder that holds <slide_id>.geojson for each"
-        )
     rows = [
-        SheetRow(line=0, slide=path, slide_id=default_slide_id(path), marker=marker, chromogen=chromogen,
-                 annotations=annotation_of(annotations, default_slide_id(path)))
-        for path in paths for marker, chromogen in markers.items()
-    ]  # fmt: skip
+        SheetRow(line=0, slide=path, slide_id=default_slide_id(path), marker=marker, chromogen=chromogen)
+        for path in paths
+        for marker, chromogen in markers.items()
+    ]
     for marker in markers:
         _check_marker(marker, "--marker")
     check_rows(rows, "the command line")
-    return Sheet(tuple(rows))
+    return with_annotations(Sheet(tuple(rows)), annotations)
+
+
+def with_annotations(sheet: Sheet, annotations: Path | None) -> Sheet:
+    """The sheet with annotations from a folder (or a file, for one slide) where it names none itself."""
+    if annotations is None:
+        return sheet
+    if not annotations.is_dir() and len(sheet.slides()) != 1:
+        raise UsageError(
+            f"--annotations {annotations.name} is one file but the sheet has {len(sheet.slides())} slides; "
+            "name a folder that holds <slide_id>.geojson for each"
+        )
+    rows = tuple(
+        row if row.annotations else replace(row, annotations=annotation_of(annotations, row.slide_id))
+        for row in sheet.rows
+    )
+    return replace(sheet, rows=rows)
 
 
 def annotation_of(annotations: Path | None, slide_id: str) -> Path | None:

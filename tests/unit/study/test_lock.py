@@ -47,8 +47,9 @@ def wait_until_held(process: subprocess.Popen[str]) -> None:
 def test_a_second_run_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
     with holder(tmp_path / "out" / ".ishcount", 60) as first:
         wait_until_held(first)
-        with pytest.raises(LockedError, match=f"process {first.pid} on .*another -o folder"), locked(
-            tmp_path / "out" / ".ishcount"
+        with (
+            pytest.raises(LockedError, match=f"process {first.pid} on .*another -o folder"),
+            locked(tmp_path / "out" / ".ishcount"),
         ):
             pass
         first.kill()

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ishcount.core.errors import OutputError, UsageError
+from ishcount.core.errors import OutputError, Stopped, UsageError
 from ishcount.params import make_params
 from ishcount.study.jobs import RunOptions
 from ishcount.study.lock import Shard
-from ishcount.study.run import RunResult, Stopped, run_study
+from ishcount.study.run import RunResult, run_study
 from ishcount.study.sheet import read_sheet
 from tests.unit.study.fake_engine import FAKE
 
@@ -114,6 +114,7 @@ def test_workers_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
 
 def differing(one: Path, two: Path) -> list[str]:
     """Names of files that are not the same in both folders, but for what may differ."""
+
     def contents(out: Path) -> dict[str, bytes]:
         paths = [path for path in out.rglob("*") if path.is_file() and ".ishcount" not in path.parts]
         skipped = ("run.json", "work.log")

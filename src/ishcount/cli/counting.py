@@ -1,0 +1,158 @@
+"""`ishcount quantify` and `ishcount study`: slides in, densities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ishcount.cli import options as o
+from ishcount.cli.say import note, plain, records, say, say_json
+
+if TYPE_CHECKING:
+    from ishcount.params import Params
+    from ishcount.study.jobs import RunOptions
+    from ishcount.study.run import RunResult
+    from ishcount.study.sheet import Sheet
+
+SHOWN = ("slide_id", "group", "marker", "status", "n_cells", "n_positive", "area_mm2", "positive_per_mm2",
+         "ci_low", "ci_high", "flags")  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(quantify)
+    app.command()(study)
+
+
+def quantify(
+    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Whole-slide images.")],
+    out: o.Out,
+    marker: Annotated[
+        list[str],
+        typer.Option("--marker", metavar="NAME[:CHROMOGEN]", help="Gene, and its dye if known; repeatable."),
+    ],
+    mpp: o.Mpp = None,
+    params: o.ParamsFile = None,
+    preset: o.Preset = "default",
+    annotations: o.Annotations = None,
+    region: o.RegionUm = None,
+    dry_run: o.DryRun = False,
+    outputs: o.OutputsWanted = "all",
+    workers: o.N_Workers = None,
+    block_um: o.BlockUm = None,
+    scheduler: o.Scheduler = None,
+    shard: o.ShardOf = None,
+    resume: o.Resume = True,
+    overwrite: o.Overwrite = False,
+    timeout: o.TimeoutS = 1800,
+    as_json: o.AsJson = False,
+) -> None:
+    """Count slides: positive cells per mm2 for each marker.
+
+    \b
+    Example:
+      ishcount quantify case1.svs case2.svs -o results --marker IFNG:fast_red
+    """
+    from ishcount.study.sheet import sheet_of_slides
+
+    run = o.run_options(
+        workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
+        resume=resume, overwrite=overwrite, timeout_s=timeout,
+    )  # fmt: skip
+    sheet = sheet_of_slides(slides, o.parse_markers(marker), annotations)
+    used = o.load_params(params, preset, block_um)
+    if dry_run:
+        _say_plan(sheet, out, used, run, as_json=as_json)
+        return
+    result = _count(sheet, out, used, run, keep_others=True)
+    _say_densities(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+def study(
+    sheet: Annotated[Path, typer.Argument(metavar="SHEET", help="Sample sheet (CSV or XLSX).")],
+    out: o.Out,
+    case: o.Case = None,
+    control: o.Control = None,
+    mpp: o.Mpp = None,
+    params: o.ParamsFile = None,
+    preset: o.Preset = "default",
+    annotations: o.Annotations = None,
+    region: o.RegionUm = None,
+    dry_run: o.DryRun = False,
+    outputs: o.OutputsWanted = "all",
+    workers: o.N_Workers = None,
+    block_um: o.BlockUm = None,
+    scheduler: o.Scheduler = None,
+    shard: o.ShardOf = None,
+    resume: o.Resume = True,
+    overwrite: o.Overwrite = False,
+    timeout: o.TimeoutS = 1800,
+    as_json: o.AsJson = False,
+) -> None:
+    """Count every slide of a sample sheet, then statistics, workbook and report.
+
+    \b
+    Example:
+      ishcount study sheet.csv -o results --case EM --control normal
+    """
+    from ishcount.study.sheet import read_sheet, with_annotations
+
+    run = o.run_options(
+        workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
+        resume=resume, overwrite=overwrite, timeout_s=timeout,
+    )  # fmt: skip
+    read = with_annotations(read_sheet(sheet), annotations)
+    for warning in read.warnings:
+        note(f"ishcount study: {plain(warning)}")
+    used = o.load_params(params, preset, block_um)
+    if dry_run:
+        _say_plan(read, out, used, run, as_json=as_json)
+        return
+    result = _count(read, out, used, run, keep_others=False)
+    _say_densities(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+def _count(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, keep_others: bool) -> RunResult:
+    from ishcount.cli.progress import Progress
+    from ishcount.study.jobs import slides_of
+    from ishcount.study.run import run_study
+
+    n_slides = len(slides_of(sheet, out, params, run))
+    with Progress(n_slides) as progress:
+        return run_study(sheet, out, params=params, options=run, watcher=progress, keep_others=keep_others)
+
+
+def _say_densities(result: RunResult, *, as_json: bool) -> None:
+    """The run's rows for the whole tissue, and where the files are."""
+    if result.densities is None:
+        note(f"this part is done; run the same command without --shard to merge into {plain(result.out)}")
+        return
+    mine = {outcome.slide.slide_id for outcome in result.outcomes}
+    table = result.densities
+    rows = table[table["slide_id"].isin(mine)].astype(object).where(lambda cells: cells.notna(), None)
+    if as_json:
+        say_json(
+            {"out": str(result.out), "exit_code": result.exit_code, "densities": rows.to_dict("records")}
+        )
+        return
+    tissue: list[Any] = rows[rows["compartment"] == "tissue"].to_dict("records")
+    say(records(tissue, [name for name in SHOWN if any(row[name] is not None for row in tissue)]))
+    say(f"written to {plain(result.out)}")
+
+
+def _say_plan(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, as_json: bool) -> None:
+    from ishcount.study.forecast import forecast
+
+    plan = forecast(sheet, out, params, run)
+    if as_json:
+        say_json(plan)
+        return
+    say(records(plan["slides"], ["slide_id", "markers", "status", "megapixels", "reason"]))
+    say(
+        f"would count {plan['n_to_count']} of {plan['n_slides']} slides: about {plan['minutes']:.0f} minutes "
+        f"with {run.n_workers} workers and {plan['gigabytes']:.2f} GB in {plain(out)} ({plan['assumption']})"
+    )
