@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ishcount.core.annotations import read_annotations
+from ishcount.core.errors import SlideError
 from ishcount.core.flags import Flag, names
 from ishcount.core.geometry import Region
 from ishcount.core.optical_density import block_mean, coarse, separate
@@ -42,6 +43,7 @@ def prepare(job: SlideJob) -> Plan:
         pixel_size, source = resolve_pixel_size(slide, sheet_mpp=job.sheet_mpp, option_mpp=job.option_mpp)
         factor = overview_factor(pixel_size)
         overview, valid, overview_source = read_overview(slide, factor)
+        refuse_unreadable(valid)
         refuse_dark_field(overview)
         tissue = _tissue(job, slide, overview, valid, pixel_size, factor)
         white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
@@ -53,6 +55,15 @@ def prepare(job: SlideJob) -> Plan:
         plan = _learn(job, slide, tissue, stains, windows, pixel_size, source, overview_source)
     write_plan(job, plan, tissue, overview)
     return plan
+
+
+def refuse_unreadable(valid: npt.NDArray[np.bool_]) -> None:
+    """SlideError E_TILE when less than half of the slide can be read: what is left is no slide."""
+    readable = float(valid.mean()) if valid.size else 0.0
+    if readable < 0.5:
+        raise SlideError(
+            f"only {readable:.0%} of the slide can be read; scan or copy the file again", "E_TILE"
+        )
 
 
 def _tissue(
