@@ -35,7 +35,7 @@ _PANELS: tuple[tuple[str, float, bool, tuple[tuple[str, str, str, str], ...]], .
             ("tests", "permutation", "estimate", "permutation (primary)"),
             ("tests", "welch", "estimate", "Welch"),
             ("tests", "student", "estimate", "Student"),
-            ("tests", "bca", "estimate", "BCa bootstrap"),
+            ("effects", "bca", "estimate", "BCa bootstrap"),
             ("tests", "mann_whitney", "hodges_lehmann", "Hodges-Lehmann"),
         ),
     ),

@@ -1,0 +1,167 @@
+"""The answer in words: what the figures and tables of a study come to, with every doubt that touches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ishcount.core.flags import MEANING, Flag
+from ishcount.report.names import in_words
+from ishcount.stats.wording import format_estimate, format_number, format_p
+
+_FATAL_FLAGS = (Flag.STAIN_MISMATCH, Flag.CONTROL_MISSING, Flag.CONTROL_FAILED, Flag.FALSE_COUNT_NOT_SMALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One marker's result. `finding` is a headline, `sentences` say it with all numbers."""
+
+    marker: str
+    finding: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something a reader must know before believing a number. `level`: `stop`, `care` or `note`."""
+
+    level: str
+    text: str
+
+
+def answers(statistics: Mapping[str, Any] | None) -> list[Answer]:
+    """One answer per marker in `tissue`; empty without statistics."""
+    if not statistics:
+        return []
+    return [_answer(c) for c in statistics["comparisons"] if c["compartment"] == "tissue"]
+
+
+def _answer(comparison: Mapping[str, Any]) -> Answer:
+    marker, case, control = (str(comparison[name]) for name in ("marker", "case", "control"))
+    measure = in_words(comparison["measure"])
+    groups = [_group(comparison, "case", case)]
+    if comparison["control"] is None:
+        return Answer(marker, f"{marker}: one group, nothing to compare", (f"{groups[0]} {measure}.",))
+    groups.append(_group(comparison, "control", control))
+    test = comparison["tests"][comparison["primary"]]
+    sentences = [f"Mean {measure}: {groups[0]}; {groups[1]}."]
+    if test["p"] is None:
+        sentences.append(f"The primary test could not be done: {test['reason']}.")
+        return Answer(marker, f"{marker}: no test possible", tuple(sentences))
+    holm = comparison["p_holm"]
+    adjusted = (
+        f"; Holm-adjusted over markers, {format_p(holm)}" if holm is not None and holm != test["p"] else ""
+    )
+    sentences.append(
+        f"Difference of means ({case} minus {control}): {format_estimate(test['estimate'], test['ci'])}, "
+        f"{format_p(test['p'])}{adjusted} ({in_words(comparison['primary'])}, the primary test)."
+    )
+    return Answer(marker, _finding(comparison, test), tuple(sentences))
+
+
+def _group(comparison: Mapping[str, Any], side: str, name: str) -> str:
+    n, zeros = comparison[f"n_{side}"], comparison[f"n_zero_{side}"]
+    mean = format_estimate(comparison[f"mean_{side}"], comparison[f"mean_{side}_ci"])
+    median = format_number(comparison[f"median_{side}"])
+    return f"{name} {mean}, median {median} (n = {n} patients, {zeros} at 0)"
+
+
+def _finding(comparison: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    marker, case, control = comparison["marker"], comparison["case"], comparison["control"]
+    p = comparison["p_holm"] if comparison["p_holm"] is not None else test["p"]
+    if p < 0.05:
+        side = "more" if test["estimate"] > 0 else "fewer"
+        return f"{marker}: {side} positive cells in {case} than in {control} ({format_p(p)})"
+    return f"{marker}: no difference shown between {case} and {control} ({format_p(p)})"
+
+
+def doubts(
+    densities: pd.DataFrame, statistics: Mapping[str, Any] | None, *, protocol: Mapping[str, Any] | None
+) -> list[Doubt]:
+    """What touches the answer: failed slides, flags, controls, review, small groups, no protocol."""
+    tissue = densities[densities["compartment"] == "tissue"]
+    found = [*_slides_lost(tissue), *_flagged(tissue)]
+    if statistics:
+        found += _small_groups(statistics["comparisons"])
+    if not (tissue["role"] == "negative_control").any():
+        found.append(
+            Doubt(
+                "stop",
+                "No negative control is in the study: nothing here shows how many positive cells a slide "
+                "without target would have.",
+            )
+        )
+    if not tissue["reviewed"].fillna(False).any():
+        found.append(Doubt("care", "No slide was reviewed by a person: all counts are automatic."))
+    if not protocol:
+        found.append(
+            Doubt(
+                "note",
+                "No protocol was fixed before the groups were read ([protocol] in the parameters): take P "
+                "values as exploratory.",
+            )
+        )
+    order = {"stop": 0, "care": 1, "note": 2}
+    return sorted(found, key=lambda doubt: order[doubt.level])
+
+
+def _slides_lost(tissue: pd.DataFrame) -> list[Doubt]:
+    found = []
+    slides = tissue.drop_duplicates("slide_id")
+    lost = slides[slides["status"].isin(["failed", "skipped"])]
+    if len(lost):
+        names = _listed(lost["slide_id"].astype(str).tolist())
+        found.append(
+            Doubt(
+                "care",
+                f"{len(lost)} of {len(slides)} slides could not be counted and are not in any number: "
+                f"{names}.",
+            )
+        )
+    partial = slides[slides["status"] == "partial"]
+    if len(partial):
+        names = _listed(partial["slide_id"].astype(str).tolist())
+        found.append(
+            Doubt(
+                "care",
+                f"{len(partial)} slides were counted in part; the area that could not be read is left out: "
+                f"{names}.",
+            )
+        )
+    return found
+
+
+def _flagged(tissue: pd.DataFrame) -> list[Doubt]:
+    found = []
+    for flag, meaning in MEANING.items():
+        marked = tissue[
+            tissue["flags"].fillna("").str.split(";").map(lambda names, flag=flag: flag.name in names)
+        ]
+        slides = sorted(set(marked["slide_id"].astype(str)))
+        if slides:
+            level = "stop" if flag in _FATAL_FLAGS else "note"
+            found.append(Doubt(level, f"{_capital(meaning)} ({len(slides)} slides: {_listed(slides)})."))
+    return found
+
+
+def _small_groups(comparisons: Sequence[Mapping[str, Any]]) -> list[Doubt]:
+    sizes = [c[f"n_{side}"] for c in comparisons for side in ("case", "control") if c["control"] is not None]
+    if sizes and min(sizes) < 5:
+        return [
+            Doubt(
+                "care", f"A group has only {min(sizes)} patients: intervals are wide and tests nearly blind."
+            )
+        ]
+    return []
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

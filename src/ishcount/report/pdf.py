@@ -1,0 +1,73 @@
+"""`report.pdf`, typeset by Typst, which comes whole as a wheel: no system package, no browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ishcount.core.files import plain_json, write_bytes
+from ishcount.report.content import Report, Table
+from ishcount.report.figures.drawn import Drawn
+from ishcount.report.html import NARROW_FIGURES, TEMPLATES
+
+NARROWEST, WIDEST = 4, 26  # letters: bounds of a column's share of the page
+
+
+def write_pdf(path: Path, report: Report, *, figures: Sequence[Drawn] = ()) -> None:
+    """Write the report for paper: everything but the gallery and the list of parameters."""
+    import typst
+
+    with tempfile.TemporaryDirectory(prefix="ishcount-") as name:
+        folder = Path(name)
+        for figure in figures:
+            (folder / f"{figure.stem}.svg").write_bytes(figure.svg)
+        content = json.dumps(plain_json(_data(report, figures)), ensure_ascii=False)
+        (folder / "data.json").write_text(content, "utf-8")
+        shutil.copyfile(TEMPLATES / "report.typ", folder / "report.typ")
+        # Only the fonts inside the wheel, and a fixed date: the same bytes on every machine of a kind.
+        pdf = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=0)
+    write_bytes(path, pdf)
+
+
+def _data(report: Report, figures: Sequence[Drawn]) -> dict[str, Any]:
+    data = asdict(report)
+    data["table_groups"] = [
+        {"title": group.title, "lines": group.lines, "tables": [_table(table) for table in group.tables]}
+        for group in report.table_groups
+    ]
+    for checklist, plain in zip(report.checklists, data["checklists"], strict=True):
+        plain["n_open"] = checklist.n_open
+    data["figures"] = [
+        {
+            "file": f"{figure.stem}.svg",
+            "title": figure.title,
+            "caption": figure.caption,
+            "alt": figure.alt,
+            "is_column": figure.stem.startswith(NARROW_FIGURES),
+        }
+        for figure in figures
+    ]
+    del data["parameters"]
+    return data
+
+
+def _table(table: Table) -> dict[str, Any]:
+    """A table with column widths in proportion to their longest words and texts."""
+    widths = []
+    for index, column in enumerate(table.columns):
+        texts = [row.cells[index] for row in table.rows]
+        longest = max([len(text) for text in texts], default=0)
+        word = max([len(part) for text in [column.name, *texts] for part in text.split()], default=0)
+        widths.append(float(min(max(word, longest**0.5 * 3, NARROWEST), WIDEST)))
+    return {
+        "caption": table.caption or table.title,
+        "columns": [column.name for column in table.columns],
+        "numbers": [column.is_number for column in table.columns],
+        "rows": [asdict(row) for row in table.rows],
+        "widths": widths,
+    }

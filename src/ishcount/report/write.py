@@ -1,0 +1,228 @@
+"""`write_report`: everything people open, rebuilt from what is in a result folder. Counts nothing again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ishcount.core.errors import UsageError
+from ishcount.core.files import write_json
+from ishcount.params import Params
+from ishcount.report.content import Report, make_report
+from ishcount.report.figures import effects, groups
+from ishcount.report.figures.drawn import Drawn
+from ishcount.report.gallery import galleries, paths_of, thumbnail
+from ishcount.report.html import write_html
+from ishcount.report.pdf import write_pdf
+from ishcount.report.statistics_table import statistics_table
+from ishcount.report.tables import qc_table, sensitivity_table
+from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
+from ishcount.result import StudyResult, load_result
+from ishcount.stats.compare import compare_groups
+from ishcount.stats.patients import patient_densities
+from ishcount.stats.settings import StatisticsParams
+
+# XLSX wants a date of making; equal results must give equal bytes, so it is this one.
+FIXED_DATE = datetime(2000, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a report is made from."""
+
+    densities: pd.DataFrame
+    patients: pd.DataFrame
+    summaries: Sequence[Mapping[str, Any]]
+    params: Mapping[str, Any]
+    statistics: Mapping[str, Any] | None
+    run: Mapping[str, Any]
+    title: str
+
+
+def write_report(
+    out: Path | str,
+    *,
+    case: str | None = None,
+    control: str | None = None,
+    paper_mode: bool = False,
+    controls: Sequence[Mapping[str, Any]] = (),
+    with_gallery: bool = True,
+) -> dict[str, Any] | None:
+    """Rebuild densities.xlsx, statistics.json, figures, report.html and report.pdf of a result folder.
+
+    case, control: groups to compare, else those of the parameters. controls: what the control gate found, one
+    mapping per control, put into statistics.json. Returns the statistics, or None where the sheet names no
+    groups. Raises UsageError when two groups are there and nobody said which is the case, or `out` holds no
+    result.
+    """
+    result = load_result(out)
+    settings = _settings(result.params.statistics, case, control, paper_mode)
+    statistics, patients = _compare(result.densities, settings)
+    if statistics is not None:
+        statistics["controls"] = list(controls) or statistics["controls"]
+        write_json(result.folder / "statistics.json", statistics)
+    inputs = _Inputs(
+        densities=result.densities,
+        patients=patients,
+        summaries=[slide.summary for _, slide in sorted(result.slides.items())],
+        params=result.params.model_dump(mode="json") | {"statistics": settings.model_dump(mode="json")},
+        statistics=statistics,
+        run=result.run,
+        title=_title(statistics, result.densities),
+    )
+    _write_all(result.folder, inputs, result if with_gallery else None)
+    return statistics
+
+
+def write_comparison(
+    table: pd.DataFrame,
+    out: Path | str,
+    *,
+    case: str | None = None,
+    control: str | None = None,
+    paper_mode: bool = False,
+    settings: StatisticsParams | None = None,
+) -> dict[str, Any]:
+    """Statistics, figures, workbook and report of a table of densities made anywhere.
+
+    table: `patient`, `group`, `marker` and either `n_positive` with `area_mm2` or `positive_per_mm2` alone.
+    Raises UsageError when it lacks columns or the groups are not named.
+    """
+    used = _settings(settings or StatisticsParams(), case, control, paper_mode)
+    statistics = compare_groups(table, settings=used)
+    folder = Path(out)
+    write_json(folder / "statistics.json", statistics)
+    inputs = _Inputs(
+        densities=_as_densities(table),
+        patients=patient_densities(table),
+        summaries=[],
+        params=Params().model_dump(mode="json") | {"statistics": used.model_dump(mode="json")},
+        statistics=statistics,
+        run={},
+        title=_title(statistics, table),
+    )
+    _write_all(folder, inputs, None)
+    return statistics
+
+
+def _settings(
+    settings: StatisticsParams, case: str | None, control: str | None, paper_mode: bool
+) -> StatisticsParams:
+    changes: dict[str, Any] = {"case": case or settings.case, "control": control or settings.control}
+    return settings.model_copy(update={**changes, "paper_mode": paper_mode or settings.paper_mode})
+
+
+def _compare(
+    densities: pd.DataFrame, settings: StatisticsParams
+) -> tuple[dict[str, Any] | None, pd.DataFrame]:
+    """Statistics and patients; nothing where the sheet names no groups (`ishcount quantify`)."""
+    targets = densities[densities["role"].fillna("target").isin(["target", ""])]
+    if targets.empty or targets["group"].isna().all() or targets["patient"].isna().all():
+        return None, pd.DataFrame()
+    if targets["group"].nunique() > 1 and (settings.case is None or settings.control is None):
+        names = ", ".join(sorted(targets["group"].dropna().astype(str).unique()))
+        raise UsageError(f"which group is compared with which? There are {names}; give --case and --control")
+    return compare_groups(densities, settings=settings), patient_densities(densities)
+
+
+def _write_all(folder: Path, inputs: _Inputs, result: StudyResult | None) -> None:
+    report = make_report(
+        densities=inputs.densities,
+        patients=inputs.patients,
+        summaries=inputs.summaries,
+        params=inputs.params,
+        statistics=inputs.statistics,
+        run=inputs.run,
+        title=inputs.title,
+    )
+    figures = draw_all(inputs.patients, inputs.statistics, inputs.densities, inputs.summaries, inputs.params)
+    for figure in figures:
+        figure.write(folder / "figures")
+    _write_workbook(folder / "densities.xlsx", inputs, report, figures)
+    pictures, crops = {}, []
+    if result is not None:
+        found = {name: thumbnail(slide.folder / "qc.png") for name, slide in sorted(result.slides.items())}
+        pictures = {name: picture for name, picture in found.items() if picture is not None}
+        crops = list(galleries(result.slides, paths_of(inputs.run)))
+    write_html(folder / "report.html", report, figures=figures, thumbnails=pictures, galleries=crops)
+    write_pdf(folder / "report.pdf", report, figures=figures)
+
+
+def draw_all(
+    patients: pd.DataFrame,
+    statistics: Mapping[str, Any] | None,
+    densities: pd.DataFrame,
+    summaries: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any],
+) -> list[Drawn]:
+    """Every figure there is data for, the most important first."""
+    found: list[Drawn | None] = []
+    if statistics is not None:
+        compared = [c for c in statistics["comparisons"] if c["compartment"] == "tissue"]
+        case, control = statistics["design"]["case"], statistics["design"]["control"]
+        tissue = patients[patients["compartment"] == "tissue"].rename(columns=_measure_name(compared))
+        unpaired = tissue[tissue["pair"] != "during"].dropna(subset=["positive_per_mm2"])
+        found.append(groups.draw_groups(unpaired, compared, case=case, control=control))
+        if control is not None:
+            found += [groups.draw_estimation(unpaired, c, case=case, control=control) for c in compared]
+            found += [effects.draw_forest(compared), *(effects.draw_tipping(c) for c in compared)]
+        paired = tissue[tissue["pair"] == "during"]
+        found += [groups.draw_pairs(tissue, str(marker)) for marker in sorted(paired["marker"].unique())]
+        targets = densities[densities["role"].fillna("target") == "target"]
+        slides = targets.drop_duplicates("slide_id").dropna(subset=["group"])
+        named = dict(zip(slides["slide_id"].astype(str), slides["group"].astype(str), strict=True))
+        cut = float(params["density"]["dot_cut"])
+        sweep = sensitivity_table(summaries)
+        found.append(effects.draw_sensitivity(sweep, named, case=case, control=control, dot_cut=cut))
+    return [figure for figure in found if figure is not None]
+
+
+def _measure_name(comparisons: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(c["measure"]): "positive_per_mm2" for c in comparisons}
+
+
+def _write_workbook(path: Path, inputs: _Inputs, report: Report, figures: Sequence[Drawn]) -> None:
+    sheets = [Sheet("Densities", inputs.densities)]
+    if len(inputs.patients):
+        tissue = inputs.patients[inputs.patients["compartment"] == "tissue"]
+        sheets += [Sheet("Patients", inputs.patients), Sheet("Prism", prism_table(tissue), frozen=0)]
+    if inputs.statistics is not None:
+        sheets.append(Sheet("Statistics", statistics_table(inputs.statistics), frozen=2))
+        sheets.append(Sheet("Controls", pd.json_normalize(list(inputs.statistics["controls"]))))
+    if inputs.summaries:
+        sheets += [
+            Sheet("QC", qc_table(inputs.summaries)),
+            Sheet("Sensitivity", sensitivity_table(inputs.summaries), 2),
+        ]
+    sheets.append(Sheet("Parameters", parameters_table(inputs.params)))
+    lines = [f"{answer.finding}. {' '.join(answer.sentences)}" for answer in report.answers]
+    lines += [f"{doubt.level.capitalize()}: {doubt.text}" for doubt in report.doubts]
+    front = Front(report.title, lines or [report.without_answer], figures[0].png if figures else None)
+    write_workbook(path, sheets, front=front, created=FIXED_DATE)
+
+
+def _as_densities(table: pd.DataFrame) -> pd.DataFrame:
+    """A table made elsewhere with the declared columns it lacks added, empty."""
+    from ishcount.core.tables import DENSITIES
+
+    full = table.reset_index(drop=True).copy()
+    for name, kind in DENSITIES.items():
+        if name not in full:
+            full[name] = pd.Series([None] * len(full), dtype=kind)
+    full["compartment"] = full["compartment"].fillna("tissue")
+    full["role"] = full["role"].fillna("target")
+    return full
+
+
+def _title(statistics: Mapping[str, Any] | None, densities: pd.DataFrame) -> str:
+    markers = " and ".join(
+        sorted(m for m in densities["marker"].dropna().astype(str).unique() if "+" not in m)
+    )
+    if statistics and statistics["design"]["control"] is not None:
+        return f"{markers} in {statistics['design']['case']} and {statistics['design']['control']}"
+    return f"Densities of {markers} positive cells"
