@@ -1,4 +1,4 @@
-"""A finished two-group study as `ishcount study` leaves it, made by hand from small slides, before any report."""
+"""A finished two-group study as `ishcount study` leaves it before any report, made by hand."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from ishcount.params import Params, params_toml
 from ishcount.result import load_slide_result, write_densities
 from tests.result_folder import CUT, HEIGHT_PX, MARKER, MPP, TISSUE, WIDTH_PX, MadeResult, make_result
 
-# slide_id -> patient, group, role. Normal slides keep one positive cell in eight.
+# slide_id -> patient, group, role, positive cells kept of the 15 each slide is made with
 SHEET = {
-    "EM-01": ("P01", "EM", "target"),
-    "EM-02": ("P02", "EM", "target"),
-    "EM-03": ("P03", "EM", "target"),
-    "N-01": ("P11", "normal", "target"),
-    "N-02": ("P12", "normal", "target"),
-    "N-03": ("P13", "normal", "target"),
-    "DAPB-01": ("P01", "EM", "negative_control"),
+    "EM-01": ("P01", "EM", "target", 15),
+    "EM-02": ("P02", "EM", "target", 9),
+    "EM-03": ("P03", "EM", "target", 6),
+    "EM-04": ("P04", "EM", "target", 3),
+    "N-01": ("P11", "normal", "target", 0),
+    "N-02": ("P12", "normal", "target", 2),
+    "N-03": ("P13", "normal", "target", 1),
+    "N-04": ("P14", "normal", "target", 0),
+    "DAPB-01": ("P01", "EM", "negative_control", 1),
 }
 
 
 def make_study(out: Path, *, hostile: str = "") -> Path:
-    """Write the study into `out` and give it back. hostile: a note that travels from the sheet into the table."""
+    """Write the study into `out` and give it back. hostile: a note that travels from sheet to table."""
     made = make_result(out, slide_ids=tuple(SHEET))
     for item in made:
-        if not item.slide_id.startswith("EM"):
-            _thin(item)
+        _thin(item, SHEET[item.slide_id][3])
         _finish_slide(item)
     rows = []
     for item in made:
-        patient, group, role = SHEET[item.slide_id]
+        patient, group, role, _ = SHEET[item.slide_id]
         slide = load_slide_result(item.slide_folder)
         counts = slide.densities().assign(
-            slide_id=item.slide_id, patient=patient, group=group, role=role, status="ok", chromogen="fast_red",
-            reviewed=False, flags="NO_GLASS" if item.slide_id == "EM-02" else "", ishcount_version="0.1.0",
+            slide_id=item.slide_id, patient=patient, group=group, role=role, status="ok",
+            chromogen="fast_red", reviewed=False, flags="NO_GLASS" if item.slide_id == "EM-02" else "",
+            ishcount_version="0.1.0",
             params_digest=Params().digest(), slide_digest="ab" * 8, mpp_x_um=MPP, mpp_y_um=MPP, note=hostile,
         )  # fmt: skip
         rows.append(counts)
-    failed = {"slide_id": "EM-04", "patient": "P04", "group": "EM", "role": "target", "marker": MARKER}
+    failed = {"slide_id": "EM-05", "patient": "P05", "group": "EM", "role": "target", "marker": MARKER}
     failed |= {"compartment": "tissue", "status": "failed", "error_code": "E_MPP", "reviewed": False}
     failed |= {"reason": "no pixel size in the file; give one with --mpp", "note": hostile}
     table = pd.concat([*rows, pd.DataFrame([failed])], ignore_index=True)
@@ -62,11 +64,11 @@ def _declared(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([tables.check(table, tables.DENSITIES), table[["note"]]], axis=1)
 
 
-def _thin(item: MadeResult) -> None:
-    """Take seven of eight positive cells away, as if their dots had scored low."""
+def _thin(item: MadeResult, n_kept: int) -> None:
+    """Leave the first `n_kept` positive cells, as if the dots of the others had scored low."""
     folder = item.slide_folder
     cells, dots = pd.read_parquet(folder / "cells.parquet"), pd.read_parquet(folder / "dots.parquet")
-    lost = cells.index[cells[f"{MARKER}_positive"]][np.arange(cells[f"{MARKER}_positive"].sum()) % 8 > 0]
+    lost = cells.index[cells[f"{MARKER}_positive"]][n_kept:]
     cells.loc[lost, [f"{MARKER}_dots", f"{MARKER}_dots_nucleus", f"{MARKER}_copies"]] = 0
     cells.loc[lost, f"{MARKER}_score"] = np.float32(0.4)
     cells.loc[lost, f"{MARKER}_positive"] = False
@@ -89,7 +91,10 @@ def _finish_slide(item: MadeResult) -> None:
     summary["markers"][MARKER] |= {"sensitivity": sweep, "expected_false_per_mm2": 0.31}
     summary |= {"sections": [{"section": 1, "area_mm2": 0.19}], "artefacts": {"fold": 0.01, "pen": 0.0}}
     vectors = [{"stain": "haematoxylin"}, {"stain": "fast_red"}]
-    summary |= {"stains": {"source": "slide;slide", "mismatch": 0.04, "vectors": vectors}, "qc": {"blur": 0.1}}
+    summary |= {
+        "stains": {"source": "slide;slide", "mismatch": 0.04, "vectors": vectors},
+        "qc": {"blur": 0.1},
+    }
     files.write_json(path, summary)
     tissue = np.zeros((HEIGHT_PX // 16, WIDTH_PX // 16), bool)
     x, y, width, height = (value // 16 for value in TISSUE)

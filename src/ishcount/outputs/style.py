@@ -51,7 +51,7 @@ def drawing(**settings: Any) -> Iterator[None]:
             "legend.frameon": False,
             "legend.fontsize": 7,
             "svg.hashsalt": "ishcount",
-            "svg.fonttype": "none",
+            "svg.fonttype": "path",  # the same look in every viewer and in the PDF
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
         }

@@ -155,13 +155,13 @@ def _statistics(statistics: Mapping[str, Any]) -> Table:
             (
                 str(row["marker"]),
                 str(row["quantity"]),
-                str(row["estimand"] or ""),
+                _text(row["estimand"]),
                 str(row["role_of_result"]),
                 _number(row["estimate"]),
                 _limits(row["low"], row["high"]),
                 str(row["p_text"]).removeprefix("P").lstrip("="),
                 _p_only(row["p_holm"]),
-                str(row["reason"] or ""),
+                _text(row["reason"]),
             ),
             is_primary=row["role_of_result"] == "primary",
         )
@@ -189,7 +189,7 @@ def _patients(patients: pd.DataFrame) -> Table:
                 _number(row["n_positive"], 1 if row["n_positive"] % 1 else 0),
                 _number(row["exposure"], 3),
                 _number(row[measure]),
-                str(row["reason"] or ""),
+                _text(row["reason"]),
             )
         )
         for row in table.sort_values(["marker", "group", "patient", "pair"]).to_dict("records")
@@ -204,7 +204,7 @@ def _slides(densities: pd.DataFrame) -> Table:
     columns = (
         Column("Slide"), Column("Marker"), Column("Role"), Column("Status"), Column("Cells", True),
         Column("Positive", True), Column("Area (mm\u00b2)", True), Column("per mm\u00b2", True),
-        Column("95% CI", True), Column("Expected per mm\u00b2", True), Column("Flags"), Column("Reason"),
+        Column("95% CI", True), Column("Expected per mm\u00b2", True), Column("Flags"),
     )  # fmt: skip
     rows = tuple(
         Row(
@@ -212,7 +212,7 @@ def _slides(densities: pd.DataFrame) -> Table:
                 str(row["slide_id"]),
                 _text(row["marker"]),
                 _text(row["role"]).replace("_", " "),
-                _text(row["status"]),
+                ": ".join(filter(None, (_text(row["status"]), _text(row["reason"])))),
                 _number(row["n_cells"], 0),
                 _number(row["n_positive"], 0),
                 _number(row["area_mm2"], 3),
@@ -220,7 +220,6 @@ def _slides(densities: pd.DataFrame) -> Table:
                 _limits(row["ci_low"], row["ci_high"]),
                 _number(row["estimated_per_mm2"]),
                 _text(row["flags"]).replace(";", ", "),
-                _text(row["reason"]),
             )
         )
         for row in table.to_dict("records")

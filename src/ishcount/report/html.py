@@ -10,11 +10,10 @@ from typing import Any
 
 from ishcount.core.files import write_text
 from ishcount.report.content import Report
-from ishcount.report.figures.drawn import Drawn
+from ishcount.report.figures.drawn import ONE_COLUMN_IN, Drawn
 from ishcount.report.gallery import CROP_UM, SlideGallery
 
 TEMPLATES = Path(__file__).parent / "templates"
-NARROW_FIGURES = ("estimation", "pairs", "tipping")  # one journal column wide; not blown up to the page
 
 
 def write_html(
@@ -81,7 +80,7 @@ def _figure(figure: Drawn) -> dict[str, Any]:
         "caption": figure.caption,
         "alt": figure.alt,
         "uri": _uri("image/svg+xml", figure.svg),
-        "is_column": figure.stem.startswith(NARROW_FIGURES),
+        "is_column": figure.width_in <= ONE_COLUMN_IN,
     }
 
 

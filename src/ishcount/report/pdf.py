@@ -13,7 +13,7 @@ from typing import Any
 from ishcount.core.files import plain_json, write_bytes
 from ishcount.report.content import Report, Table
 from ishcount.report.figures.drawn import Drawn
-from ishcount.report.html import NARROW_FIGURES, TEMPLATES
+from ishcount.report.html import TEMPLATES
 
 NARROWEST, WIDEST = 4, 26  # letters: bounds of a column's share of the page
 
@@ -48,7 +48,7 @@ def _data(report: Report, figures: Sequence[Drawn]) -> dict[str, Any]:
             "title": figure.title,
             "caption": figure.caption,
             "alt": figure.alt,
-            "is_column": figure.stem.startswith(NARROW_FIGURES),
+            "width_in": min(figure.width_in, 6.85),
         }
         for figure in figures
     ]

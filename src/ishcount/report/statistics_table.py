@@ -28,17 +28,22 @@ def _rows(comparison: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     asked = {name: entry for name, entry in entries.items() if _was_asked(entry)}
     shared = {name: comparison.get(name) for name in ("marker", "compartment", "case", "control", "measure")}
     shared |= {name: comparison.get(name) for name in ("n_case", "n_control")}
-    for name, entry in sorted(asked.items(), key=lambda item: _ROLES.index(item[1].get("role", "secondary"))):
+    for name, entry in sorted(
+        asked.items(), key=lambda item: _ROLES.index(item[1].get("label", "secondary"))
+    ):
         is_primary = name == comparison["primary"]
         yield shared | _row(name, entry) | {"p_holm": comparison.get("p_holm") if is_primary else None}
         if entry.get("hodges_lehmann") is not None:
-            shift = {"role": entry.get("role"), "estimand": "median of all differences between the groups"}
+            shift = {
+                "label": entry.get("label", "secondary"),
+                "estimand": "median of all differences between the groups",
+            }
             yield shared | _row(
                 "hodges_lehmann", shift | {"estimate": entry["hodges_lehmann"], "ci": entry["ci"]}
             )
         for pair in entry.get("pairs") or []:
             words = {"case": pair["case"], "control": pair["control"], "p_holm": pair["p_holm"]}
-            yield shared | _row("welch", pair | {"role": entry.get("role")}) | words
+            yield shared | _row("welch", pair | {"label": entry.get("label", "secondary")}) | words
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     df = entry.get("df")
     p = entry.get("p")
     return {
-        "role_of_result": entry.get("role", "secondary"),
+        "role_of_result": entry.get("label", "secondary"),
         "quantity": in_words(name),
         "estimand": entry.get("estimand"),
         "estimate": estimate,
@@ -57,7 +62,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "df": ", ".join(f"{part:.4g}" for part in df) if isinstance(df, list) else df,
         "p": p,
         "p_text": "" if p is None else format_p(p),
-        "reason": entry.get("reason") or entry.get("warning"),
+        "reason": entry.get("reason") or entry.get("warning") or "",
     }
 
 

@@ -36,6 +36,7 @@ class Drawn:
     alt: str
     svg: bytes
     png: bytes
+    width_in: float
 
     def write(self, folder: Path) -> None:
         """Write `stem.svg` and `stem.png` into `folder`."""
@@ -49,7 +50,7 @@ def finish(figure: Figure, *, stem: str, title: str, caption: str, alt: str) -> 
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return Drawn(stem, title, caption, alt, svg.getvalue(), png.getvalue())
+    return Drawn(stem, title, caption, alt, svg.getvalue(), png.getvalue(), float(figure.get_figwidth()))
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
