@@ -24,6 +24,9 @@ from ishcount.core.errors import SlideError
 RETRIES = 2
 """How often a task whose worker died is tried again; Dask's own default of 3 deaths is the same count."""
 
+LEAVE_S = 5.0
+"""How long an idle worker may take to leave before it is killed."""
+
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -148,14 +151,17 @@ class Workers:
                 return late
 
     def close(self) -> None:
-        """End every worker."""
-        workers = [*self._idle, *self._busy.values()]
-        for worker in workers:
+        """End every worker: an idle one leaves by itself when its pipe is closed, a busy one is killed."""
+        for worker in self._busy.values():
             worker.process.kill()
-        for worker in workers:
-            worker.process.join()
-            worker.process.close()
+        for worker in (*self._idle, *self._busy.values()):
             worker.pipe.close()
+        for worker in (*self._idle, *self._busy.values()):
+            worker.process.join(LEAVE_S)
+            if worker.process.exitcode is None:
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
         self._idle, self._busy = [], {}
         self._waiting.clear()
 

@@ -17,6 +17,9 @@ from ishcount.core import files, tables
 from ishcount.core.errors import OutputError, SlideError
 from ishcount.quantify.job import SlideJob
 from ishcount.result import failed_rows
+from ishcount.study.jobs import RunOptions
+from ishcount.study.run import RunResult, run_study
+from ishcount.study.sheet import read_sheet
 from ishcount.study.stages import Engine, SheetRows
 
 
@@ -39,6 +42,8 @@ def misbehave(job: SlideJob, stage: str) -> None:
             raise ZeroDivisionError("1/0")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "slow":
+            time.sleep(0.5)
         case "hang":
             time.sleep(600)
         case "stale":
@@ -103,3 +108,43 @@ def rows(job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
 
 
 FAKE = Engine(digest, prepare, prepared, block_path, count_block, finish, rows)
+
+SERIAL = RunOptions(n_workers=0)
+
+
+def study(folder: Path, slides: dict[str, str], *, columns: str = "", values: str = "") -> Path:
+    lines = [f"slide,marker{columns}"]
+    for name, text in slides.items():
+        (folder / f"{name}.svs").write_text(text)
+        lines.append(f"{name}.svs,IFNG{values}")
+    path = folder / "sheet.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(sheet: Path, out: Path, options: RunOptions = SERIAL, **more: object) -> RunResult:
+    return run_study(read_sheet(sheet), out, options=options, engine=FAKE, **more)  # type: ignore[arg-type]
+
+
+def work_done(out: Path) -> list[str]:
+    log = out / "work.log"
+    done = log.read_text().splitlines() if log.is_file() else []
+    log.unlink(missing_ok=True)
+    return done
+
+
+def statuses(result: RunResult) -> dict[str, tuple[str, str]]:
+    return {outcome.slide.slide_id: (outcome.status, outcome.error_code) for outcome in result.outcomes}
+
+
+def differing(one: Path, two: Path) -> list[str]:
+    """Names of files that are not the same in both folders, but for what may differ."""
+
+    def contents(out: Path) -> dict[str, bytes]:
+        paths = [path for path in out.rglob("*") if path.is_file() and ".ishcount" not in path.parts]
+        skipped = ("run.json", "work.log")
+        return {str(path.relative_to(out)): path.read_bytes() for path in paths if path.name not in skipped}
+
+    a, b = contents(one), contents(two)
+    assert a
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))

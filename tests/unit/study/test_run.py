@@ -13,36 +13,7 @@ from ishcount.core.errors import OutputError, Stopped, UsageError
 from ishcount.params import make_params
 from ishcount.study.jobs import RunOptions
 from ishcount.study.lock import Shard
-from ishcount.study.run import RunResult, run_study
-from ishcount.study.sheet import read_sheet
-from tests.unit.study.fake_engine import FAKE
-
-SERIAL = RunOptions(n_workers=0)
-
-
-def study(folder: Path, slides: dict[str, str], *, columns: str = "", values: str = "") -> Path:
-    lines = [f"slide,marker{columns}"]
-    for name, text in slides.items():
-        (folder / f"{name}.svs").write_text(text)
-        lines.append(f"{name}.svs,IFNG{values}")
-    path = folder / "sheet.csv"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def run(sheet: Path, out: Path, options: RunOptions = SERIAL, **more: object) -> RunResult:
-    return run_study(read_sheet(sheet), out, options=options, engine=FAKE, **more)  # type: ignore[arg-type]
-
-
-def work_done(out: Path) -> list[str]:
-    log = out / "work.log"
-    done = log.read_text().splitlines() if log.is_file() else []
-    log.unlink(missing_ok=True)
-    return done
-
-
-def statuses(result: RunResult) -> dict[str, tuple[str, str]]:
-    return {outcome.slide.slide_id: (outcome.status, outcome.error_code) for outcome in result.outcomes}
+from tests.unit.study.fake_engine import SERIAL, differing, run, statuses, study, work_done
 
 
 def test_every_slide_gets_its_row_and_the_sheets_columns_travel_along(tmp_path: Path) -> None:
@@ -110,19 +81,6 @@ def test_workers_and_this_process_write_the_same_bytes(tmp_path: Path) -> None:
     for out, options in (("one", SERIAL), ("two", RunOptions(n_workers=2))):
         run(sheet, tmp_path / out, options)
     assert differing(tmp_path / "one", tmp_path / "two") == []
-
-
-def differing(one: Path, two: Path) -> list[str]:
-    """Names of files that are not the same in both folders, but for what may differ."""
-
-    def contents(out: Path) -> dict[str, bytes]:
-        paths = [path for path in out.rglob("*") if path.is_file() and ".ishcount" not in path.parts]
-        skipped = ("run.json", "work.log")
-        return {str(path.relative_to(out)): path.read_bytes() for path in paths if path.name not in skipped}
-
-    a, b = contents(one), contents(two)
-    assert a
-    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
 def test_a_finished_slide_is_not_counted_again(tmp_path: Path) -> None:
