@@ -118,4 +118,3 @@ def more_needed(session: Session) -> int | None:
     """How many more decisions would halve the interval; None when unknown or out of reach."""
     own = audit_of(session)
     return None if own is None else more_decisions_to_halve(own.strata, own.fields)
-

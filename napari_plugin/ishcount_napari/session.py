@@ -242,6 +242,7 @@ class Session(SlideReview):
     def _is_open(self, cell_id: int) -> bool:
         return bool(self.live.call[self.marker][self.live.rows([cell_id])[0]] == NO_CALL)
 
+
 def image_of(out: Path, slide_id: str) -> str:
     """Path of a slide's image as `run.json` has it; "" when it is not known or no longer there."""
     from ishcount.result import load_result

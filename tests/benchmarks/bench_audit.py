@@ -65,7 +65,8 @@ def audit(rng: np.random.Generator, score, truth, n_never: int, n_decisions: int
     """One slide's audit: strata and fields as read."""
     field_mm2 = (FIELD_UM / 1000) ** 2
     fields = tuple(
-        PlanField(name=str(i), x_um=0, y_um=0, side_um=FIELD_UM, tissue_mm2=field_mm2) for i in range(N_FIELDS)
+        PlanField(name=str(i), x_um=0, y_um=0, side_um=FIELD_UM, tissue_mm2=field_mm2)
+        for i in range(N_FIELDS)
     )
     ids = np.arange(len(score), dtype=np.int64)
     seed = int(rng.integers(2**31))
@@ -115,7 +116,9 @@ def run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--slides", type=int, default=2000)
     parser.add_argument("--decisions", type=int, default=150)
     parser.add_argument("--study", type=int, default=1, help="slides that pool their sensitivity; 1: none")

@@ -164,9 +164,7 @@ def play(model, reader, step):
 
 
 def tallies(counts):
-    return [
-        (counts(name, place)) for name in MARKERS for place in ("tissue", "dermis", "epidermis")
-    ]
+    return [(counts(name, place)) for name in MARKERS for place in ("tissue", "dermis", "epidermis")]
 
 
 @settings(max_examples=150, deadline=None)

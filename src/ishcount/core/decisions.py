@@ -107,7 +107,7 @@ class Decisions:
         return max(0.0, area_mm2 + self.area_change_mm2.get(compartment, 0.0))
 
     def added_in(self, compartment: str) -> tuple[AddedCell, ...]:
-        """Cells a reader added in a compartment; `tissue` holds all, `viable` those of epidermis and dermis."""
+        """Cells added in a compartment; `tissue` holds all, `viable` those of epidermis and dermis."""
         return tuple(cell for cell in self.added if lies_in(cell.compartment, compartment))
 
     def n_added(self, compartment: str, marker: str | None = None) -> int:

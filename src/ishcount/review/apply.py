@@ -173,9 +173,7 @@ def place_cell(
         return None
     inside = [name for name, shape in areas.items() if name not in (WHOLE, "viable") and shape.covers(point)]
     smallest = min(inside, key=lambda name: areas[name].area, default=WHOLE)
-    return AddedCell(
-        id=cell.id, x_um=cell.x_um, y_um=cell.y_um, compartment=smallest, positive=cell.positive
-    )
+    return AddedCell(id=cell.id, x_um=cell.x_um, y_um=cell.y_um, compartment=smallest, positive=cell.positive)
 
 
 def with_viable(areas: Mapping[str, BaseGeometry]) -> dict[str, BaseGeometry]:

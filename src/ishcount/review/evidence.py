@@ -124,6 +124,4 @@ def read_fields(
 
 
 def _holds(field: PlanField, x_um: float, y_um: float) -> bool:
-    return (
-        field.x_um <= x_um < field.x_um + field.side_um and field.y_um <= y_um < field.y_um + field.side_um
-    )
+    return field.x_um <= x_um < field.x_um + field.side_um and field.y_um <= y_um < field.y_um + field.side_um

@@ -17,9 +17,7 @@ def result(tmp_path):
 
 
 def write(result, reviewer, *changes):
-    log = ReviewLog(
-        result.folder, reviewer=reviewer, slide_id=result.slide_id, result_digest=result.digest()
-    )
+    log = ReviewLog(result.folder, reviewer=reviewer, slide_id=result.slide_id, result_digest=result.digest())
     log.append(list(changes))
 
 
