@@ -109,7 +109,7 @@ def icc_2_1(ratings: Sequence[Sequence[float]], *, confidence: float = 0.95) -> 
         return unavailable(estimand, f"{n} subject(s) and {k} reader(s); at least 3 and 2 are needed")
     subjects, readers, rest = _mean_squares(table)
     bottom = subjects + (k - 1) * rest + k * (readers - rest) / n
-    if subjects == 0 or bottom <= 0:
+    if bottom <= 0:
         return unavailable(estimand, "the subjects do not differ")
     icc = (subjects - rest) / bottom
     found = result(estimand, estimate=icc, n_subjects=n, n_readers=k)

@@ -23,12 +23,13 @@ from ishcount.stats import (
     negative_binomial,
     permutation,
     ranks,
+    robust_poisson,
     tipping,
     wording,
 )
 from ishcount.stats.entry import Entry, unavailable
 from ishcount.stats.multiplicity import adjust
-from ishcount.stats.patients import patient_densities, section_densities
+from ishcount.stats.patients import complete_rows, patient_densities, section_densities
 from ishcount.stats.settings import StatisticsParams
 
 __all__ = ["StatisticsParams", "compare_groups"]
@@ -47,6 +48,7 @@ LABELS = {
     "mann_whitney": "secondary",
     "brunner_munzel": "secondary",
     "negative_binomial": "secondary",
+    "robust_poisson": "exploratory",
     "mixed_model": "secondary",
     "student": "exploratory",
     "log_welch": "exploratory",
@@ -118,6 +120,7 @@ def compare_groups(
     case - control; `case` and `control` default to those of `settings`. Raises UsageError when the groups are
     not named or not there.
     """
+    table, left_out = complete_rows(table)
     patients = patient_densities(table, measure=measure)
     sections = section_densities(table, measure=measure)
     if patients.empty:
@@ -134,7 +137,7 @@ def compare_groups(
     family = [c for c in comparisons if c["compartment"] == PRIMARY]
     for comparison, p in zip(family, adjust([c["p_primary"] for c in family]), strict=True):
         comparison["p_holm"] = p
-    design = _design(patients, case, control, settings, len(family))
+    design = _design(patients, case, control, settings, len(family)) | {"left_out": left_out}
     found: dict[str, Any] = {"comparisons": comparisons, "controls": [], "design": design}
     return found | ({"paper": wording.paper_lines(found)} if settings.paper_mode else {})
 
@@ -196,8 +199,10 @@ def _two_group_tests(
     if case is None or control is None:
         reason = "the rate model needs n_positive and area_mm2"
         rate: Entry = unavailable(negative_binomial.RATIO, reason, rate_ratio=None)
+        robust = rate
     else:
         rate = negative_binomial.rate_ratio(case, control, settings=settings)
+        robust = robust_poisson.rate_ratio(case, control, confidence=level)
     return {
         "permutation": permutation.permutation_test(x, y, settings=settings),
         "welch": means.welch(x, y, confidence=level),
@@ -206,6 +211,7 @@ def _two_group_tests(
         "mann_whitney": ranks.mann_whitney(x, y, confidence=level),
         "brunner_munzel": effects.brunner_munzel(x, y, settings=settings),
         "negative_binomial": rate,
+        "robust_poisson": dict(robust),
         "mixed_model": mixed.compare_sections(
             data.section_pairs(data.case), data.section_pairs(data.control), confidence=level
         ),
@@ -306,6 +312,10 @@ def _design(
         "n_permutations": settings.n_permutations,
         "n_bootstrap": settings.n_bootstrap,
         "paper_mode": settings.paper_mode,
+        "size_note": (
+            "The primary test keeps its 5 % when both groups follow one law; with equal means and a coefficient "
+            "of variation of 1.5 against 0.5 it rejects in about 11-14 %, as Welch's test does."
+        ),
         "coverage_note": (
             "With a dozen patients and such skew no interval of a mean keeps its 95 %: "
             "t intervals cover about 86-90 %."

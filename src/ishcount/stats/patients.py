@@ -47,6 +47,22 @@ def patient_densities(densities: pd.DataFrame, *, measure: str = "positive_per_m
     return table
 
 
+def complete_rows(densities: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Rows that name patient, group and marker, and what was left out: `[{"reason": "no group", "n_rows":
+    2}]`.
+
+    Rows of controls need none of them and stay; they never enter a comparison.
+    """
+    left_out = []
+    target = _text(densities, "role", "target").isin(["target", ""])
+    for name in ("patient", "group", "marker"):
+        empty = target & (_text(densities, name, "") == "") if name in densities else target & False
+        if empty.any():
+            left_out.append({"reason": f"no {name}", "n_rows": int(empty.sum())})
+        densities, target = densities[~empty], target[~empty]
+    return densities, left_out
+
+
 def usable_rows(densities: pd.DataFrame, *, measure: str = "positive_per_mm2") -> pd.DataFrame:
     """The target rows as text keys and floats: KEYS, `count`, `exposure`, `density`, `level`, `block`.
 

@@ -46,7 +46,7 @@ def mann_whitney(
     doubled, ways = _rank_sum_null(x, y)
     p = _tail(doubled, ways, round(2 * u), centre=len(x) * len(y), alternative=alternative)
     limits = _shift_interval(differences, doubled, ways, confidence)
-    reason = None if limits else "too few patients, or too many ties, for an interval at this confidence"
+    reason = None if limits else _no_shift_interval(differences)
     return found | {"p": p, "ci": limits, "reason": reason}
 
 
@@ -110,6 +110,19 @@ def signed_rank(
         "ci": limits,
         "reason": reason,
     }
+
+
+def signed_rank_normal(x: Sequence[float], y: Sequence[float], *, continuity: bool = True) -> float | None:
+    """P of the signed rank by its normal approximation with tie correction; None when no patient changed."""
+    changes = paired_changes(x, y)
+    kept = changes[changes != 0]
+    if len(kept) == 0:
+        return None
+    n, ties = len(kept), np.unique(np.abs(kept), return_counts=True)[1]
+    spread = n * (n + 1) * (2 * n + 1) / 24 - float(np.sum(ties**3.0 - ties)) / 48
+    away = abs(float(stats.rankdata(np.abs(kept))[kept > 0].sum()) - n * (n + 1) / 4)
+    away = max(0.0, away - 0.5) if continuity else away
+    return min(1.0, float(2 * special.ndtr(-away / math.sqrt(spread))))
 
 
 def sign_test(x: Sequence[float], y: Sequence[float]) -> Entry:
@@ -195,9 +208,15 @@ def _shift_interval(
     slack = 1e-12  # of a probability: sums of whole numbers divided once
     low = doubled[np.searchsorted(share, (1 - confidence) / 2 - slack)]
     high = doubled[np.searchsorted(share, (1 + confidence) / 2 - slack)]
-    if low < jumps.min() or high > jumps.max():
+    if low <= jumps.min() or high > jumps.max():
         return None
     return [float(steps[jumps <= high].min()), float(steps[jumps < low].min())]
+
+
+def _no_shift_interval(differences: np.ndarray) -> str:
+    if differences[0] == differences[-1]:
+        return "no interval: both groups are constant"
+    return "no interval: too few patients, or too many ties, for this confidence"
 
 
 def _normal_shift_interval(differences: np.ndarray, n: int, m: int, confidence: float) -> list[float]:

@@ -73,8 +73,8 @@ def paper_lines(statistics: dict[str, Any]) -> list[str]:
     first = rows[0]
     confidence = statistics["design"]["confidence"]
     note = (
-        f"Mean positive cells/mm2 in {first['case']} with the t interval of that mean, and the P of Student's "
-        f"t test (equal variances) against {first['control']}; the interval is not that of the difference."
+        f"Mean positive cells/mm2 in {first['case']} with the t interval of that mean; P of Student's t test "
+        f"(equal variances) against {first['control']}. The interval is not that of the difference."
     )
     return [paper_line(row, confidence=confidence) for row in rows] + [note]
 
@@ -90,9 +90,10 @@ def why_welch_differs(comparison: dict[str, Any]) -> str:
     spread += f"{format_number(comparison['sd_control'])} in {comparison['control']}"
     return (
         f"{comparison['marker']}: Student's t test gives {format_p(student['p'])} and Welch's "
-        f"{format_p(welch['p'])} because Student assumes that both groups vary alike ({spread}) and so counts "
-        f"{student['df']:g} degrees of freedom; Welch drops that assumption and has "
-        f"{format_number(welch['df'], digits=1)}. Spreads this different speak against Student; Welch is the safer."
+        f"{format_p(welch['p'])} because Student assumes that both groups vary alike ({spread}) and so "
+        f"counts {student['df']:g} degrees of freedom; Welch drops that assumption and has "
+        f"{format_number(welch['df'], digits=1)}. "
+        "Spreads this different speak against Student; Welch is the safer."
     )
 
 
