@@ -70,7 +70,8 @@ def settle(figure: Figure) -> None:
     from matplotlib.transforms import Bbox
 
     FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
+    for _ in range(2):  # the first pass makes room for labels whose size the second one knows
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         place = axes.get_position(original=True).extents

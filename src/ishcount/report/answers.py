@@ -83,6 +83,9 @@ def doubts(
 ) -> list[Doubt]:
     """What touches the answer: failed slides, flags, controls, review, small groups, no protocol."""
     tissue = densities[densities["compartment"] == "tissue"]
+    if tissue["slide_id"].isna().all():
+        text = "The densities were made elsewhere: nothing here checks how cells were counted."
+        return [Doubt("care", text), *(_small_groups(statistics["comparisons"]) if statistics else [])]
     found = [*_slides_lost(tissue), *_flagged(tissue)]
     if statistics:
         found += _small_groups(statistics["comparisons"])
@@ -90,8 +93,8 @@ def doubts(
         found.append(
             Doubt(
                 "stop",
-                "No negative control is in the study: nothing here shows how many positive cells a slide "
-                "without target would have.",
+                "No negative control is in the study: nothing here shows how many positive cells a "
+                "slide without target would have.",
             )
         )
     if not tissue["reviewed"].fillna(False).any():
@@ -100,8 +103,8 @@ def doubts(
         found.append(
             Doubt(
                 "note",
-                "No protocol was fixed before the groups were read ([protocol] in the parameters): take P "
-                "values as exploratory.",
+                "No protocol was fixed before the groups were read ([protocol] in the parameters): take "
+                "P values as exploratory.",
             )
         )
     order = {"stop": 0, "care": 1, "note": 2}
@@ -127,8 +130,8 @@ def _slides_lost(tissue: pd.DataFrame) -> list[Doubt]:
         found.append(
             Doubt(
                 "care",
-                f"{len(partial)} slides were counted in part; the area that could not be read is left out: "
-                f"{names}.",
+                f"{len(partial)} slides were counted in part; the area that could not be read is left "
+                f"out: {names}.",
             )
         )
     return found

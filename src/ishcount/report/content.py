@@ -107,7 +107,8 @@ def make_report(
 def _subtitle(densities: pd.DataFrame, patients: pd.DataFrame) -> str:
     markers = ", ".join(sorted(densities["marker"].dropna().astype(str).unique()))
     people = f"{patients['patient'].nunique()} patients, " if len(patients) else ""
-    return f"{people}{densities['slide_id'].nunique()} slides; {markers}"
+    n_slides = densities["slide_id"].nunique()
+    return f"{people}{f'{n_slides} slides; ' if n_slides else ''}{markers}"
 
 
 def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) -> list[str]:
@@ -130,18 +131,19 @@ def _groups(
         found.append(TableGroup("statistics", "Statistics", (_statistics(statistics),), _design(statistics)))
     if len(patients):
         found.append(TableGroup("patients", "Patients", (_patients(patients),)))
-    quality = [_slides(densities)]
+    quality = [_slides(densities)] if densities["slide_id"].notna().any() else []
     if statistics and statistics.get("controls"):
         quality.insert(0, _plain_table("Controls", pd.DataFrame(_flat_rows(statistics["controls"]))))
     lines = tuple(f"{name}: {MEANING[Flag[name]]}." for name in methods.flag_rows(densities))
-    return [*found, TableGroup("quality", "Quality and controls", tuple(quality), lines)]
+    group = TableGroup("quality", "Quality and controls", tuple(quality), lines)
+    return [*found, group] if quality else found
 
 
 def _design(statistics: Mapping[str, Any]) -> tuple[str, ...]:
     design = statistics["design"]
     return (
-        f"Unit: {design['unit']}. Primary: {design['primary_test']}. "
-        f"Everything else: {design['other_results']}. {design.get('coverage_note') or ''}",
+        f"Unit: {design['unit']}. Primary: {design['primary_test']}. Everything else: "
+        f"{design['other_results']}. {design.get('coverage_note') or ''}",
     )
 
 

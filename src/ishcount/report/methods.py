@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ishcount._version import __version__
 from ishcount.core.flags import names
 from ishcount.report.names import in_words
 
@@ -21,6 +22,9 @@ _OWNERSHIP = {
 }
 
 
+OWN_SOFTWARE = f"Software for the statistics: ishcount {__version__}."
+
+
 def methods_text(
     densities: pd.DataFrame,
     summaries: Sequence[Mapping[str, Any]],
@@ -28,11 +32,11 @@ def methods_text(
     statistics: Mapping[str, Any] | None,
     versions: Mapping[str, str],
 ) -> list[str]:
-    """Paragraphs: image analysis, counting, statistics, software."""
-    paragraphs = [_imaging(summaries, params), _counting(densities, params)]
+    """Paragraphs: image analysis, counting (where slides were counted), statistics, software."""
+    paragraphs = [_imaging(summaries, params), _counting(densities, params)] if summaries else []
     if statistics:
         paragraphs.append(_statistics(statistics, params))
-    return [*paragraphs, _software(densities, versions)]
+    return [*paragraphs, _software(densities, versions)] if summaries else [*paragraphs, OWN_SOFTWARE]
 
 
 def _imaging(summaries: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) -> str:
@@ -44,14 +48,11 @@ def _imaging(summaries: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) 
     dyes = " and ".join(in_words(name) for name in stains) or "haematoxylin and chromogen"
     return (
         f"Whole-slide images were analysed at full resolution ({size}; source: {sources or 'not known'}) "
-        "with ishcount. "
-        "Tissue was delineated at about 4 um per pixel; holes, clefts, lumina, tears, folds, ink, dust and "
-        "bubbles were "
-        f"left out of the area. Optical densities of {dyes} were separated with stain colours estimated on "
-        "each slide from "
-        "a fixed sample of fields and then kept for the whole slide. Nuclei were segmented on the "
-        "haematoxylin image at "
-        f"about 0.5 um per pixel and grown by at most {params['cells']['cell_expansion_um']:g} um to cells."
+        "with ishcount. Tissue was delineated at about 4 um per pixel; holes, clefts, lumina, tears, "
+        f"folds, ink, dust and bubbles were left out of the area. Optical densities of {dyes} were "
+        "separated with stain colours estimated on each slide from a fixed sample of fields and then "
+        "kept for the whole slide. Nuclei were segmented on the haematoxylin image at about 0.5 um per "
+        f"pixel and grown by at most {params['cells']['cell_expansion_um']:g} um to cells."
     )
 
 
@@ -62,17 +63,13 @@ def _counting(densities: pd.DataFrame, params: Mapping[str, Any]) -> str:
     markers = _distinct(densities, "marker")
     area = {"tissue": "tissue", "outline": "the tissue outline", "viable": "viable epidermis and dermis"}
     return (
-        f"Dot candidates of {markers} were scored by their shape, contrast and colour against melanin, red "
-        "cells, "
-        "precipitate and diffuse stain; a dot counted when its score was at least "
-        f"{counting['dot_cut']:g}. Dots were given "
-        f"to cells {_OWNERSHIP[cells['ownership']]} within {cells['reach_um']:g} um; dots that merged were "
-        "resolved into copies from "
-        f"their integrated optical density. A cell with at least {needed} was positive. The result is "
-        "positive cells per "
-        f"mm\u00b2 of {area.get(counting['primary_area'], counting['primary_area'])}. The same parameters "
-        "were used for "
-        "every slide."
+        f"Dot candidates of {markers} were scored by their shape, contrast and colour against melanin, "
+        "red cells, precipitate and diffuse stain; a dot counted when its score was at least "
+        f"{counting['dot_cut']:g}. Dots were given to cells {_OWNERSHIP[cells['ownership']]} within "
+        f"{cells['reach_um']:g} um; dots that merged were resolved into copies from their integrated "
+        f"optical density. A cell with at least {needed} was positive. The result is positive cells per "
+        f"mm\u00b2 of {area.get(counting['primary_area'], counting['primary_area'])}. The same "
+        "parameters were used for every slide."
     )
 
 
@@ -80,11 +77,9 @@ def _statistics(statistics: Mapping[str, Any], params: Mapping[str, Any]) -> str
     design = statistics["design"]
     return (
         "The patient was the unit of analysis (sum of counts over sum of areas of the patient's "
-        "independent sections; "
-        f"adjacent levels averaged). Primary test: {design['primary_test']}. Intervals are "
-        f"{100 * design['confidence']:g}% "
-        "intervals. Secondary and exploratory results are labelled so and not adjusted. "
-        f"Random numbers used the seed {design['seed']}."
+        f"independent sections; adjacent levels averaged). Primary test: {design['primary_test']}. "
+        f"Intervals are {100 * design['confidence']:g}% intervals. Secondary and exploratory results are "
+        f"labelled so and not adjusted. Random numbers used the seed {design['seed']}."
     )
 
 
@@ -99,27 +94,9 @@ def limitations(
     densities: pd.DataFrame, statistics: Mapping[str, Any] | None, summaries: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """What these numbers cannot say, the general first, then what is particular to this study."""
-    found = [
-        "Counts are of profiles in a section: thicker sections and larger nuclei show more of them. "
-        "Section thickness is "
-        + (
-            "in the sheet."
-            if "section_um" in densities and densities["section_um"].notna().any()
-            else "not recorded."
-        ),
-        "False positive dots are not all caught by the score: compare each density with those of the "
-        "negative controls "
-        "and of blanks before reading a small one as real.",
-        "The area has its own, systematic uncertainty (area_low_mm2 to area_high_mm2), which the intervals "
-        "do not hold.",
-    ]
+    found = _of_counting(densities) if summaries else []
     if statistics:
-        found.append(str(statistics["design"].get("coverage_note") or ""))
-        found.append(
-            "False cells that differ between groups (inflamed, pigmented or crowded tissue breeds more) "
-            "would look like a "
-            "finding; the tipping point says how many it would take."
-        )
+        found += _of_statistics(statistics)
     expected = [
         marker["expected_false_per_mm2"]
         for summary in summaries
@@ -129,10 +106,30 @@ def limitations(
     if expected:
         found.append(
             f"By their own scores the slides hold up to {max(expected):.2f} false positive cells per "
-            "mm\u00b2 "
-            f"(median {sorted(expected)[len(expected) // 2]:.2f})."
+            f"mm\u00b2 (median {sorted(expected)[len(expected) // 2]:.2f})."
         )
-    return [sentence for sentence in found if sentence]
+    return found
+
+
+def _of_counting(densities: pd.DataFrame) -> list[str]:
+    is_known = "section_um" in densities and densities["section_um"].notna().any()
+    return [
+        "Counts are of profiles in a section: thicker sections and larger nuclei show more of them. "
+        f"Section thickness is {'in the sheet' if is_known else 'not recorded'}.",
+        "False positive dots are not all caught by the score: compare each density with those of the "
+        "negative controls and of blanks before reading a small one as real.",
+        "The area has its own, systematic uncertainty (area_low_mm2 to area_high_mm2), which the "
+        "intervals do not hold.",
+    ]
+
+
+def _of_statistics(statistics: Mapping[str, Any]) -> list[str]:
+    found = [
+        "False cells that differ between groups (inflamed, pigmented or crowded tissue breeds more) "
+        "would look like a finding; the tipping point says how many it would take."
+    ]
+    note = statistics["design"].get("coverage_note")
+    return [str(note), *found] if note else found
 
 
 def facts(
@@ -148,6 +145,13 @@ def facts(
     failed = slides[slides["status"].isin(["failed", "skipped"])]
     flagged = sorted({n for text in tissue["flags"].dropna().astype(str) for n in text.split(";") if n})
     known = [name for name in _COVARIATES if name in densities and densities[name].notna().any()]
+    if not summaries:
+        return {
+            "groups": _counts(tissue, "group", "patients"),
+            "statistics": "see methods" if statistics else "",
+            "results": "see the answer, with 95% intervals" if statistics else "",
+            "limitations": "see limitations; interpretation is the authors'",
+        }
     given = {
         "groups": _counts(tissue, "group", "patients"),
         "numbers": f"{tissue['patient'].nunique()} patients, {len(slides)} slides",

@@ -52,8 +52,8 @@ def draw_agreement(
             stem=f"agreement_{''.join(c if c.isalnum() else '-' for c in marker)[:40]}",
             title=f"{marker}: agreement of {name_a} and {name_b}",
             caption="Left: one dot per slide, line of identity, Lin's concordance (CCC). Right: differences "
-            "on the square-root scale, which steadies the spread of counts; solid: bias, dashed: limits of "
-            "agreement (mean \u2212/+ 1.96 SD), bands: their 95% intervals.",
+            "on the square-root scale, which steadies the spread of counts; solid: bias, dashed: limits "
+            "of agreement (mean \u2212/+ 1.96 SD), bands: their 95% intervals.",
             alt=f"Agreement of {name_a} and {name_b} in {len(x)} slides: CCC "
             f"{format_number(concordance['estimate'])}, bias {format_number(numbers['estimate'])} on the "
             "square-root scale.",

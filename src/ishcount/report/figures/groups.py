@@ -54,8 +54,8 @@ def draw_groups(
             stem="patients_by_group",
             title="Every patient",
             caption="Each dot is one patient (counts of the patient's independent sections over their area). "
-            "Bar: mean with 95% t interval, drawn beside the dots. "
-            "P: studentised permutation test of the difference of means.",
+            "Bar: mean with 95% t interval, drawn beside the dots. P: studentised permutation test of "
+            "the difference of means.",
             alt=_groups_in_words(patients, markers, order),
         )
 
@@ -91,8 +91,8 @@ def draw_estimation(
             stem=f"estimation_{_stem(marker)}",
             title=f"{marker}: size of the difference",
             caption=f"{marker}: patients by group (left) and the difference of means (right) with its 95% "
-            "interval from the primary test; the shape is its bootstrap distribution. The right axis is 0 at "
-            f"the mean of {control}.",
+            "interval from the primary test; the shape is its bootstrap distribution. The right axis is "
+            f"0 at the mean of {control}.",
             alt=f"Estimation plot of {marker}: difference of means {_estimate(primary)}.",
         )
 
