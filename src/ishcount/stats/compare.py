@@ -120,7 +120,7 @@ def compare_groups(
     case - control; `case` and `control` default to those of `settings`. Raises UsageError when the groups are
     not named or not there.
     """
-    table, left_out = complete_rows(table)
+    left_out = complete_rows(table)[1]
     patients = patient_densities(table, measure=measure)
     sections = section_densities(table, measure=measure)
     if patients.empty:
@@ -313,8 +313,8 @@ def _design(
         "n_bootstrap": settings.n_bootstrap,
         "paper_mode": settings.paper_mode,
         "size_note": (
-            "The primary test keeps its 5 % when both groups follow one law; with equal means and a coefficient "
-            "of variation of 1.5 against 0.5 it rejects in about 11-14 %, as Welch's test does."
+            "The primary test keeps its 5 % when both groups follow one law; with equal means and a "
+            "coefficient of variation of 1.5 against 0.5 it rejects in about 11-14 %, as Welch's test does."
         ),
         "coverage_note": (
             "With a dozen patients and such skew no interval of a mean keeps its 95 %: "

@@ -66,7 +66,8 @@ def complete_rows(densities: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str,
 def usable_rows(densities: pd.DataFrame, *, measure: str = "positive_per_mm2") -> pd.DataFrame:
     """The target rows as text keys and floats: KEYS, `count`, `exposure`, `density`, `level`, `block`.
 
-    `density` is NaN where a section was not measured. Raises UsageError when a column or a key is missing.
+    `density` is NaN where a section was not measured. Rows that name no patient, group or marker are
+    left out (see `complete_rows`). Raises UsageError when a column is missing.
     """
     if measure not in MEASURES:
         raise UsageError(f"no measure named {measure!r}; there are {', '.join(MEASURES)}")
@@ -79,7 +80,7 @@ def usable_rows(densities: pd.DataFrame, *, measure: str = "positive_per_mm2") -
         raise UsageError(
             f"the table lacks {'; '.join(lacking)}; it has {', '.join(map(str, densities.columns))}"
         )
-    rows = densities.reset_index(drop=True)
+    rows = complete_rows(densities)[0].reset_index(drop=True)
     if "role" in rows:
         rows = rows[_text(rows, "role", "target").isin(["target", ""])]
     keys = {name: _text(rows, name, "tissue" if name == "compartment" else "") for name in KEYS}
@@ -88,7 +89,7 @@ def usable_rows(densities: pd.DataFrame, *, measure: str = "positive_per_mm2") -
     table = pd.DataFrame(keys).join(_numbers(rows, measure))
     for name in ("level", "block"):
         table[name] = _text(rows, name, "")
-    _check_keys(table)
+    _check_pair(table)
     return table
 
 
@@ -189,11 +190,7 @@ def _column(rows: pd.DataFrame, name: str) -> np.ndarray:
         raise UsageError(f"column {name} holds text where a number belongs: {error}") from error
 
 
-def _check_keys(table: pd.DataFrame) -> None:
-    for name in ("patient", "group", "marker"):
-        if (table[name] == "").any():
-            count = int((table[name] == "").sum())
-            raise UsageError(f"{count} target row(s) have no {name}; fill it in or set another role")
+def _check_pair(table: pd.DataFrame) -> None:
     wrong = sorted(set(table["pair"]) - set(PAIRS))
     if wrong:
         raise UsageError(f"pair is {wrong[0]!r}; it can be before, during or empty")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ishcount.core.errors import UsageError
-from ishcount.stats.patients import patient_densities, section_densities
+from ishcount.stats.patients import complete_rows, patient_densities, section_densities
 
 
 def table(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -113,7 +113,6 @@ def test_spreadsheet_numbers_and_text_name_the_same_patient() -> None:
         (table({"n_positive": 1}), "lacks n_positive with area_mm2, or positive_per_mm2"),
         (table({"positive_per_mm2": "many"}), "column positive_per_mm2 holds text"),
         (table({"positive_per_mm2": -1.0}), "below 0"),
-        (table({"positive_per_mm2": 1.0, "patient": None}), "1 target row\\(s\\) have no patient"),
         (table({"positive_per_mm2": 1.0, "pair": "after"}), "pair is 'after'"),
         (
             table({"positive_per_mm2": 1.0}, {"positive_per_mm2": 1.0, "group": "normal"}),
@@ -136,3 +135,15 @@ def test_an_empty_table_gives_an_empty_table_with_the_same_columns() -> None:
 def test_the_mixed_model_sees_measured_sections_only() -> None:
     rows = table({"n_positive": 4, "area_mm2": 2.0}, {"n_positive": 1, "area_mm2": 0.0})
     assert section_densities(rows)["density"].tolist() == [2.0]
+
+
+def test_rows_that_name_no_patient_are_left_out_and_counted() -> None:
+    rows = table(
+        {"positive_per_mm2": 1.0},
+        {"positive_per_mm2": 9.0, "patient": None},
+        {"positive_per_mm2": 9.0, "group": ""},
+    )
+    assert only(patient_densities(rows))["positive_per_mm2"] == 1.0
+    kept, left_out = complete_rows(rows)
+    assert len(kept) == 1
+    assert left_out == [{"reason": "no patient", "n_rows": 1}, {"reason": "no group", "n_rows": 1}]
