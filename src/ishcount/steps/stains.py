@@ -72,13 +72,15 @@ class StainParams(Settings):
     max_diffuse_od: float = Field(
         0.12,
         ge=0,
-        description="median chromogen OD of all tissue above this is no punctate stain (H&E as Fast Red 0.21; "
+        description="median chromogen OD of all tissue above this is no punctate stain (H&E as "
+        "Fast Red 0.21; "
         "real IHC and haematoxylin tiles under 0.09)",
     )
     max_residual_od: float = Field(
         0.12,
         ge=0,
-        description="a tenth of the tissue farther than this from the plane of the two stains carries another "
+        description="a tenth of the tissue farther than this from the plane of the two stains "
+        "carries another "
         "dye (right pairs 0.01-0.10 on real tiles, wrong ones 0.11-0.30)",
     )
 

@@ -1,0 +1,1 @@
+"""How the shipped dot model was learned: patches, evidence, training, model card."""
