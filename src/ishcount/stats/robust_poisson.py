@@ -19,7 +19,7 @@ from ishcount.stats.negative_binomial import RATIO, scored_coefficients
 
 @dataclass(frozen=True, slots=True)
 class RobustPoissonFit:
-    """Coefficients on the log scale with two kinds of sandwich standard errors, and the dispersion (Pearson)."""
+    """Coefficients on the log scale, two kinds of sandwich standard errors, the dispersion (Pearson)."""
 
     coefficients: np.ndarray
     errors_hc0: np.ndarray
