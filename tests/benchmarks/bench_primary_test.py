@@ -16,7 +16,11 @@ import numpy as np
 import scipy
 
 from ishcount._version import __version__
-from ishcount.stats.power import TESTS, Scenario, simulate_power
+from ishcount.stats.bootstrap import bca_difference
+from ishcount.stats.means import welch
+from ishcount.stats.permutation import permutation_test
+from ishcount.stats.power import TESTS, Scenario, draw_densities, simulate_power
+from ishcount.stats.settings import StatisticsParams
 
 SIZES = range(5, 13)
 LARGEST_SIZE = 0.06
@@ -27,6 +31,26 @@ SCENARIOS = {
     "IFNG-like (8.72, CV 1.1 against 0.6)": Scenario(8.72, 0.6, 1.1, 1.5),
     "IL15-like (14.13, CV 1.56 against 0.6)": Scenario(14.13, 0.6, 1.56, 1.5),
 }
+
+
+def print_coverage(simulations: int) -> None:
+    """Share of nominal 95 % intervals of the difference that hold the true one, 12 against 12."""
+    settings = StatisticsParams(exact_limit=1_000, n_permutations=1_999, n_bootstrap=2_000)
+    print(f"\nshare of 95 % intervals that hold the true difference, 12 against 12, {simulations} studies")
+    for name in [name for name in SCENARIOS if "-like (" in name]:
+        s, generator, held = SCENARIOS[name], np.random.default_rng(settings.seed), np.zeros(3)
+        for _ in range(simulations):
+            x = draw_densities(generator, s.mean_case, s.cv_case, s.area_mm2, (1, 12))[0].tolist()
+            y = draw_densities(generator, s.mean_control, s.cv_control, s.area_mm2, (1, 12))[0].tolist()
+            found = (
+                permutation_test(x, y, settings=settings),
+                welch(x, y),
+                bca_difference(x, y, settings=settings),
+            )
+            limits = [entry["ci"] or [np.nan, np.nan] for entry in found]
+            held += [low <= s.mean_case - s.mean_control <= high for low, high in limits]
+        permutation, plain, bca = held / simulations
+        print(f"{name}: permutation {permutation:.3f}, Welch {plain:.3f}, BCa {bca:.3f}")
 
 
 def main() -> int:
@@ -53,6 +77,7 @@ def main() -> int:
             print(f"{n:11d}  " + "".join(f"{share:14.3f}" for share in shares))
             if name.startswith("one law") and shares[0] > LARGEST_SIZE:
                 too_often.append((name, n, shares[0]))
+    print_coverage(max(100, simulations // 10))
     print(f"\n{time.perf_counter() - start:.0f} s")
     for name, n, share in too_often:
         print(f"TOO OFTEN: {name}, n = {n}: {share:.3f} > {LARGEST_SIZE}")
