@@ -318,6 +318,6 @@ def _design(
         ),
         "coverage_note": (
             "With a dozen patients and such skew no interval keeps its 95 %: in simulations like the paper's "
-            "data the intervals of means and of their difference hold the truth in about 84-90 %."
+            "data the intervals of means and of their difference hold the truth in about 83-90 %."
         ),
     }
