@@ -68,6 +68,7 @@ def quantify(
         return
     result = _count(sheet, out, used, run, keep_others=True)
     _say_densities(result, as_json=as_json)
+    _report(result, case=None, control=None, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -98,7 +99,7 @@ def study(
     Example:
       ishcount study sheet.csv -o results --case EM --control normal
     """
-    from ishcount.study.sheet import read_sheet, with_annotations
+    from ishcount.study.sheet import check_groups, read_sheet, with_annotations
 
     run = o.run_options(
         workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
@@ -108,11 +109,14 @@ def study(
     for warning in read.warnings:
         note(f"ishcount study: {plain(warning)}")
     used = o.load_params(params, preset, block_um)
+    groups = used.statistics
+    check_groups(read, case or groups.case, control or groups.control)
     if dry_run:
         _say_plan(read, out, used, run, as_json=as_json)
         return
     result = _count(read, out, used, run, keep_others=False)
     _say_densities(result, as_json=as_json)
+    _report(result, case=case, control=control, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -141,7 +145,21 @@ def _say_densities(result: RunResult, *, as_json: bool) -> None:
         return
     tissue: list[Any] = rows[rows["compartment"] == "tissue"].to_dict("records")
     say(records(tissue, [name for name in SHOWN if any(row[name] is not None for row in tissue)]))
-    say(f"written to {plain(result.out)}")
+
+
+def _report(result: RunResult, *, case: str | None, control: str | None, as_json: bool) -> None:
+    """Workbook, statistics, figures and report; nothing where a shard ran or no slide was counted."""
+    if result.densities is None or result.exit_code == 4:
+        return
+    from ishcount.cli.statistics import say_answers
+    from ishcount.report.write import write_report
+
+    statistics = write_report(result.out, case=case, control=control)
+    if as_json:
+        return
+    if statistics is not None:
+        say_answers(statistics)
+    say(f"written to {plain(result.out)}: report.html, report.pdf, densities.xlsx, densities.csv")
 
 
 def _say_plan(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, as_json: bool) -> None:

@@ -115,15 +115,18 @@ def _settle_params(out: Path, params: Params, *, overwrite: bool) -> None:
 
 def _differences(used: Params, wanted: Params) -> str:
     """The first few parameters that differ, as `name was A, now B`."""
-    old, new = _flat(used.model_dump(mode="json")), _flat(wanted.model_dump(mode="json"))
+    old, new = flat_params(used.model_dump(mode="json")), flat_params(wanted.model_dump(mode="json"))
     found = [f"{name} was {old.get(name)}, now {new.get(name)}" for name in new if old.get(name) != new[name]]
     return "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_params(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters under dotted names, as `density.min_dots`."""
     flat: dict[str, Any] = {}
     for name, value in content.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= (
+            flat_params(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        )
     return flat
 
 

@@ -112,6 +112,17 @@ def sheet_of_slides(paths: Sequence[Path], markers: Mapping[str, str], annotatio
     return with_annotations(Sheet(tuple(rows)), annotations)
 
 
+def check_groups(sheet: Sheet, case: str | None, control: str | None) -> None:
+    """UsageError, before anything is counted, where nobody says which groups are to be compared."""
+    groups = sorted({row.group for row in sheet.rows if row.role == "target" and row.group})
+    names = ", ".join(groups)
+    for option, name in (("--case", case), ("--control", control)):
+        if name is not None and name not in groups:
+            raise UsageError(f"{option} {name!r} is no group of the sheet; it has {names or 'no groups'}")
+    if len(groups) > 1 and (case is None or control is None):
+        raise UsageError(f"the sheet has the groups {names}; say with --case and --control which to compare")
+
+
 def with_annotations(sheet: Sheet, annotations: Path | None) -> Sheet:
     """The sheet with annotations from a folder (or a file, for one slide) where it names none itself."""
     if annotations is None:

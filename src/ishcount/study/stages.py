@@ -165,6 +165,8 @@ def _finish(job: SlideJob) -> Mapping[str, Any]:
 
 
 def _rows(job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
-    from ishcount.result import density_rows, load_slide_result
+    from ishcount.result import load_slide_result
+    from ishcount.study.reviewed import rows_with_review
 
-    return density_rows(load_slide_result(job.folder), sheet_rows)
+    table, problem = rows_with_review(load_slide_result(job.folder), sheet_rows)
+    return table.assign(reason=problem) if problem else table

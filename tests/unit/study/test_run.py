@@ -54,7 +54,7 @@ def test_a_bad_slide_fails_alone(tmp_path: Path, fault: str) -> None:
 @pytest.mark.parametrize(("fault", "code"), [("b1=die", "E_WORKER"), ("prepare=hang", "E_TIMEOUT")])
 def test_a_slide_that_kills_or_hangs_its_worker_fails_alone(tmp_path: Path, fault: str, code: str) -> None:
     sheet = study(tmp_path, {"a": "blocks=2", "bad": f"blocks=3 {fault}", "c": "blocks=4"})
-    result = run(sheet, tmp_path / "out", RunOptions(n_workers=2, timeout_s=3))
+    result = run(sheet, tmp_path / "out", RunOptions(n_workers=2, timeout_s=10))
     assert statuses(result) == {"a": ("ok", ""), "bad": ("failed", code), "c": ("ok", "")}
 
 
