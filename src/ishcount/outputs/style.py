@@ -50,6 +50,7 @@ def drawing(**settings: Any) -> Iterator[None]:
             "ytick.major.width": 0.7,
             "legend.frameon": False,
             "legend.fontsize": 7,
+            "text.hinting": "none",  # the same proportions in every format, so that labels fit
             "svg.hashsalt": "ishcount",
             "svg.fonttype": "path",  # the same look in every viewer and in the PDF
             "figure.facecolor": "white",
