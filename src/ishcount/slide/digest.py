@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ishcount.core.errors import SlideError
 from ishcount.core.files import write_json
-from ishcount.slide.source import ByteSource, LocalFile
+from ishcount.slide.source import ByteSource, address, is_url, open_source, shown
 from ishcount.slide.tiff_pages import TIFF_MAGIC, Page, read_directories
 
 ENDS_BYTES = 2**20
@@ -35,14 +35,14 @@ def slide_digest(
     """
     if isinstance(slide, np.ndarray):
         return _array_digest(slide)
-    path = os.fspath(slide)
+    path = address(slide)
     key = _cache_key(path)
     if cache is not None and key and key in cache:
         return cache[key]
-    file = LocalFile(path)
+    file = open_source(path)
     try:
-        found = source_digest(file, path)
-        several = file.read(0, 4) not in TIFF_MAGIC if file.size >= 4 else False
+        found = source_digest(file, shown(path))
+        several = not is_url(path) and file.size >= 4 and file.read(0, 4) not in TIFF_MAGIC
     finally:
         file.close()
     extra = _set_hash(path) if several else ""

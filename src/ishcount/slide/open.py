@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ishcount.core.errors import SlideError
 from ishcount.slide.array import JPEG_MAGIC, PNG_MAGIC, ArraySlide, array_to_rgb, open_picture
-from ishcount.slide.calibration import given
+from ishcount.slide.calibration import Calibration, given
 from ishcount.slide.protocol import Slide
-from ishcount.slide.source import LocalFile
+from ishcount.slide.source import address, is_url, open_source, shown
 from ishcount.slide.tiff import TiffSlide
 from ishcount.slide.tiff_pages import TIFF_MAGIC, refuse_endless_chain
 
@@ -23,7 +23,7 @@ BENT_TIFF_VENDORS = {"hamamatsu", "leica", "ventana", "philips", "trestle", "hur
 SMALLEST_FILE_BYTES = 16  # a TIFF header of 8 or 16 bytes alone is no image
 
 
-def open_slide(source: str | os.PathLike[str] | NDArray[Any], *, mpp: float | None = None) -> Slide:
+def open_slide(source: str | os.PathLike[str] | bytes | NDArray[Any], *, mpp: float | None = None) -> Slide:
     """Open a slide file, a URL of a TIFF-based slide, or an array of RGB pixels.
 
     `mpp` (micrometres per pixel, both edges) takes the place of what the file says. An array is (height,
@@ -35,10 +35,7 @@ def open_slide(source: str | os.PathLike[str] | NDArray[Any], *, mpp: float | No
     """
     if isinstance(source, np.ndarray):
         return _open_array(source, mpp)
-    path = os.fspath(source)
-    if isinstance(path, bytes):
-        path = os.fsdecode(path)
-    return _open_file(path, mpp)
+    return _open_file(address(source), mpp)
 
 
 def _open_array(array: NDArray[Any], mpp: float | None) -> Slide:
@@ -56,35 +53,43 @@ def _open_array(array: NDArray[Any], mpp: float | None) -> Slide:
 def _open_file(path: str, mpp: float | None) -> Slide:
     calibration = None if mpp is None else given(mpp, "given")
     reopen = partial(open_slide, mpp=mpp), (path,)
-    file = LocalFile(path)
-    keep = False
+    source, name = open_source(path), shown(path)
+    slide: Slide | None = None
     try:
-        if file.size < SMALLEST_FILE_BYTES:
+        if source.size < SMALLEST_FILE_BYTES:
             raise SlideError(
-                f"{path!r} holds {file.size} bytes and no image; copy the file again", "E_FORMAT"
+                f"{name!r} holds {source.size} bytes and no image; copy the file again", "E_FORMAT"
             )
-        magic = file.read(0, 8)
-        from ishcount.slide.vendor import VendorSlide, vendor_of
-
+        magic = source.read(0, 8)
         is_tiff = magic[:4] in TIFF_MAGIC
         if is_tiff:
-            refuse_endless_chain(file, path)  # before OpenSlide, which would follow it
-        vendor = vendor_of(path)
+            refuse_endless_chain(source, name)  # before OpenSlide, which would follow it
+        vendor = None if is_url(path) else _vendor_of(path)
         if is_tiff and vendor not in BENT_TIFF_VENDORS:
-            slide: Slide = TiffSlide(path, file, reopen=reopen, calibration=calibration)
-            keep = True
-            return slide
-        if vendor is not None:
-            return VendorSlide(path, reopen=reopen, calibration=calibration)
-        if magic == PNG_MAGIC or magic.startswith(JPEG_MAGIC):
-            slide = open_picture(path, file, reopen=reopen, calibration=calibration)
-            keep = True
-            return slide
+            slide = TiffSlide(name, source, reopen=reopen, calibration=calibration)
+        elif vendor is not None:
+            return _open_vendor(path, reopen, calibration)
+        elif magic == PNG_MAGIC or magic.startswith(JPEG_MAGIC):
+            slide = open_picture(name, source, reopen=reopen, calibration=calibration)
+        else:
+            raise SlideError(
+                f"{name!r} is not a slide that any reader knows (it begins with {magic[:4].hex()}); "
+                "give a TIFF, SVS, NDPI, MRXS, SCN, BIF, DICOM, PNG or JPEG file",
+                "E_FORMAT",
+            )
     finally:
-        if not keep:
-            file.close()
-    raise SlideError(
-        f"{path!r} is not a slide that any reader knows (it begins with {magic[:4].hex()}); "
-        "give a TIFF, SVS, NDPI, MRXS, SCN, BIF, DICOM, PNG or JPEG file",
-        "E_FORMAT",
-    )
+        if slide is None:  # otherwise the slide owns the file
+            source.close()
+    return slide
+
+
+def _vendor_of(path: str) -> str | None:
+    from ishcount.slide.vendor import vendor_of
+
+    return vendor_of(path)
+
+
+def _open_vendor(path: str, reopen: Any, calibration: Calibration | None) -> Slide:
+    from ishcount.slide.vendor import VendorSlide
+
+    return VendorSlide(path, reopen=reopen, calibration=calibration)

@@ -21,7 +21,7 @@ from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
 from ishcount.slide.calibration import Calibration, calibrate_tiff
 from ishcount.slide.protocol import MISSING_RGB, Level, Mask, Rgb
-from ishcount.slide.source import ByteSource
+from ishcount.slide.source import ByteSource, LocalFile
 from ishcount.slide.tiff_levels import choose_levels
 from ishcount.slide.tiff_pages import Page, read_directories
 from ishcount.slide.tiff_pixels import (
@@ -36,6 +36,7 @@ from ishcount.slide.tiff_pixels import (
 )
 
 CACHE_BYTES = 32 * 2**20  # decoded tiles kept for the margins of neighbouring blocks
+MAX_AHEAD_BYTES = 64 * 2**20  # compressed tiles fetched at once from a remote store
 WHOLE_STRIP_BYTES = 4 * 2**20  # uncompressed strips above this are read row by row
 
 
@@ -69,7 +70,7 @@ class TiffSlide:
         self.warnings = (*warnings, *calibration.warnings)
         self.icc = any(page.has_icc for page in self._pages)
         self.chroma_subsampling = self._chroma_subsampling()
-        self._cache: OrderedDict[tuple[int, int, int], Rgb] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], Rgb] = OrderedDict()
         self._cache_bytes = 0
         self._lock = threading.Lock()
 
@@ -126,7 +127,9 @@ class TiffSlide:
                 f"{region} does not lie inside level {level} of {page.width} x {page.height} pixels"
             )
         pixels = np.empty((region.height, region.width, 3), np.uint8)
-        for index, tile, part in self._parts(page, region):
+        parts = list(self._parts(page, region))
+        self._announce(level, [index for index, _, _ in parts])
+        for index, tile, part in parts:
             target = np.s_[
                 part.y - region.y : part.y_end - region.y, part.x - region.x : part.x_end - region.x
             ]
@@ -163,7 +166,7 @@ class TiffSlide:
         inside = np.s_[part.y - tile.y : part.y_end - tile.y, part.x - tile.x : part.x_end - tile.x]
         if page.compression == PLAIN and not page.is_tiled and segment_bytes(page) > WHOLE_STRIP_BYTES:
             return to_rgb(page, self._rows_of_plain_strip(page, index, tile, part))
-        key = (level, index, 0)
+        key = (level, index)
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
@@ -179,7 +182,28 @@ class TiffSlide:
         self._keep(key, pixels)
         return pixels[inside]
 
-    def _keep(self, key: tuple[int, int, int], pixels: Rgb) -> None:
+    def _announce(self, level: int, tiles: list[int]) -> None:
+        """Tell the source which tiles are about to be read, where it makes a difference."""
+        if isinstance(self._source, LocalFile):
+            return
+        page, size = self._pages[level], self._source.size
+        step = page.columns * page.rows
+        new = [
+            index + plane * step
+            for index in tiles
+            for plane in range(page.planes)
+            if (level, index) not in self._cache
+        ]
+        places = [(int(page.offsets[segment]), int(page.counts[segment])) for segment in new]
+        wanted = [
+            (offset, count)
+            for offset, count in places
+            if 0 < count <= MAX_AHEAD_BYTES and offset + count <= size
+        ]
+        if wanted and sum(count for _, count in wanted) <= MAX_AHEAD_BYTES:
+            self._source.expect(wanted)
+
+    def _keep(self, key: tuple[int, int], pixels: Rgb) -> None:
         with self._lock:
             if key in self._cache or pixels.nbytes > CACHE_BYTES:
                 return

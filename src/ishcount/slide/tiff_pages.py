@@ -138,6 +138,13 @@ def _read_directories(source: ByteSource, path: str) -> Directories:
                 kept.append((raw, page))
         subpages = {page.name: _subpages(raw, page, source, path) for raw, page in kept if raw.subifds}
         kind = "aperio" if tiff.is_svs else "ome-tiff" if tiff.is_ome else "tiff"
+        bent = tiff.is_ndpi or tiff.is_scn or tiff.is_bif or tiff.is_philips
+    if bent:
+        raise SlideError(
+            f"{path!r} is a vendor's own kind of TIFF that OpenSlide does not know, or cannot read from a "
+            "URL; open a local copy, or export it as a plain TIFF",
+            "E_FORMAT",
+        )
     if not kept:
         raise SlideError(
             f"{path!r} is a TIFF without a usable image ({len(offsets)} directories); export the slide again",
