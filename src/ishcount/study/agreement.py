@@ -31,7 +31,7 @@ def compare_readers(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
         markers[str(marker)] = {
             "all": agree(first, second),
             "within_groups": within_groups(first, second, groups.astype(str).tolist())
-            if groups.any()
+            if (groups != "").any()
             else {},
             "pairs": rows[[key, f"{MEASURE}_a", f"{MEASURE}_b"]].to_dict("records"),
         }
