@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
+LEGEND_COLUMNS = 4
 LONGEST_PX = 1500  # of the slide in the picture: one screen, and under 3 MB
 # Bandwidth of the heat map: a kernel of 2 pi sd^2 = 0.25 mm2, which holds about two cells at the 8.7 per mm2
 # published for IFNG in erythema multiforme; narrower maps show single cells, wider ones hide foci.
 KERNEL_SD_UM = 200.0
-MAP_CELLS_PER_SD = 8
+MAP_CELLS_PER_SD = 16
 
 
 def write_qc_picture(
@@ -63,7 +64,8 @@ def write_qc_picture(
     height, width = image.shape[:2]
     um_per_px = slide_width_um / width
     with drawing():
-        figure, axes = _canvas(width, height, title, notes)
+        legend_rows = -(-(2 + len(artefacts) + len(markers)) // LEGEND_COLUMNS)
+        figure, axes = _canvas(width, height, title, notes, bottom=40 + 24 * legend_rows)
         axes.imshow(image, interpolation="none")
         handles: list[Any] = []
         if np.any(sections):
@@ -184,11 +186,11 @@ def _density_panel(
     _scale_bar(axes, size_um[0], size_um[1], 1.0)
 
 
-def _canvas(width: int, height: int, title: str, notes: Sequence[str]) -> tuple[Figure, Axes]:
-    """A figure whose picture has `width` x `height` pixels, with room for words above and below."""
+def _canvas(width: int, height: int, title: str, notes: Sequence[str], *, bottom: int) -> tuple[Figure, Axes]:
+    """A figure whose picture has `width` x `height` pixels, with `bottom` pixels for the legend below."""
     from matplotlib.figure import Figure
 
-    top, bottom, side = 44 + 24 * len(notes), 100, 20
+    top, side = 44 + 24 * len(notes), 20
     total_w, total_h = max(width, 700) + 2 * side, height + top + bottom
     figure = Figure(figsize=(total_w / DPI, total_h / DPI))
     axes = figure.add_axes((side / total_w, bottom / total_h, width / total_w, height / total_h))
@@ -323,7 +325,12 @@ def _scale_bar(axes: Axes, width: float, height: float, um_per_unit: float) -> N
 
 
 def _legend(figure: Figure, handles: list[Any]) -> None:
-    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.01, 0.0), ncols=min(4, len(handles)))
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.005, 0.0),
+        ncols=min(LEGEND_COLUMNS, len(handles)),
+    )
 
 
 def _short(text: str, most: int) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ishcount.core.flags import MEANING, Flag
 from ishcount.report.names import in_words
-from ishcount.stats.wording import format_estimate, format_number, format_p
+from ishcount.stats.wording import format_estimate, format_interval, format_number, format_p
 
 _FATAL_FLAGS = (Flag.STAIN_MISMATCH, Flag.CONTROL_MISSING, Flag.CONTROL_FAILED, Flag.FALSE_COUNT_NOT_SMALL)
 
@@ -99,7 +99,7 @@ def doubts(
         )
     if not tissue["reviewed"].fillna(False).any():
         found.append(Doubt("care", "No slide was reviewed by a person: all counts are automatic."))
-    if not protocol:
+    if statistics and not protocol:
         found.append(
             Doubt(
                 "note",
@@ -130,7 +130,7 @@ def _slides_lost(tissue: pd.DataFrame) -> list[Doubt]:
         found.append(
             Doubt(
                 "care",
-                f"{len(partial)} slides were counted in part; the area that could not be read is left "
+                f"{_slides(len(partial))} counted in part; the area that could not be read is left "
                 f"out: {names}.",
             )
         )
@@ -146,7 +146,7 @@ def _flagged(tissue: pd.DataFrame) -> list[Doubt]:
         slides = sorted(set(marked["slide_id"].astype(str)))
         if slides:
             level = "stop" if flag in _FATAL_FLAGS else "note"
-            found.append(Doubt(level, f"{_capital(meaning)} ({len(slides)} slides: {_listed(slides)})."))
+            found.append(Doubt(level, f"{_capital(meaning)} ({_slides(len(slides))}: {_listed(slides)})."))
     return found
 
 
@@ -159,6 +159,34 @@ def _small_groups(comparisons: Sequence[Mapping[str, Any]]) -> list[Doubt]:
             )
         ]
     return []
+
+
+def slide_answers(densities: pd.DataFrame) -> list[Answer]:
+    """What was counted, per marker, where no groups are compared."""
+    rows = densities[(densities["compartment"] == "tissue") & densities["positive_per_mm2"].notna()]
+    found = []
+    for marker, part in rows.groupby("marker", sort=True):
+        values = part["positive_per_mm2"]
+        if len(part) == 1:
+            row = part.iloc[0]
+            limits = [float(row[name]) if pd.notna(row[name]) else None for name in ("ci_low", "ci_high")]
+            headline = f"{marker}: {format_number(float(values.iloc[0]))} positive cells per mm\u00b2"
+            text = (
+                f"{row['n_positive']} of {row['n_cells']} cells in {format_number(float(row['area_mm2']))} "
+                f"mm\u00b2 of tissue ({format_interval(limits)})."
+            )
+        else:
+            middle, low, high = (
+                format_number(float(x)) for x in (values.median(), values.min(), values.max())
+            )
+            headline = f"{marker}: median of {middle} positive cells per mm\u00b2 in {len(part)} slides"
+            text = f"Lowest {low}, highest {high}. The table below has every slide."
+        found.append(Answer(str(marker), headline, (text,)))
+    return found
+
+
+def _slides(n: int) -> str:
+    return "1 slide" if n == 1 else f"{n} slides"
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from ishcount.core.flags import MEANING, Flag
 from ishcount.report import methods
-from ishcount.report.answers import Answer, Doubt, answers, doubts
+from ishcount.report.answers import Answer, Doubt, answers, doubts, slide_answers
 from ishcount.report.checklists import Checklist, checklists
 from ishcount.report.dictionary import column as explained
 from ishcount.report.names import in_words
@@ -18,9 +18,8 @@ from ishcount.report.statistics_table import statistics_table
 from ishcount.report.workbook import parameters_table
 from ishcount.stats.wording import format_interval, format_number, paper_lines, why_welch_differs
 
-NO_STATISTICS = (
-    "No groups were compared: name them with --case and --control, or in [statistics] of the parameters."
-)
+NO_STATISTICS = "No groups were compared: the sheet names no patients and groups."
+NO_DENSITY = "No slide has a density."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Report:
     checklists: tuple[Checklist, ...]
     provenance: tuple[tuple[str, str], ...]
     parameters: Table
-    without_answer: str = field(default=NO_STATISTICS)
+    without_answer: str = NO_DENSITY
 
 
 def make_report(
@@ -92,7 +91,7 @@ def make_report(
     return Report(
         title=title,
         subtitle=_subtitle(densities, patients),
-        answers=tuple(answers(statistics)),
+        answers=tuple(answers(statistics) if statistics else slide_answers(densities)),
         doubts=tuple(doubts(densities, statistics, protocol=params.get("protocol"))),
         remarks=tuple(_remarks(statistics, params)),
         table_groups=tuple(_groups(densities, patients, statistics)),
@@ -113,7 +112,7 @@ def _subtitle(densities: pd.DataFrame, patients: pd.DataFrame) -> str:
 
 def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) -> list[str]:
     if not statistics:
-        return []
+        return [NO_STATISTICS]
     compared = [
         c for c in statistics["comparisons"] if c["compartment"] == "tissue" and c["control"] is not None
     ]

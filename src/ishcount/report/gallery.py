@@ -57,9 +57,20 @@ def galleries(
     A slide that cannot be opened any more has a gallery without crops and the reason.
     """
     wanted = [(slide, marker) for _, slide in sorted(slides.items()) for marker in slide.markers]
-    share = max(1, most // max(len(wanted), 1))
+    share = fair_share([int(slide.markers[marker]["n_positive"]) for slide, marker in wanted], most)
     for slide, marker in wanted:
         yield _gallery(slide, marker, slide_paths.get(slide.slide_id), share)
+
+
+def fair_share(wanted: Sequence[int], most: int) -> int:
+    """The largest number each may take so that all take at most `most`; what one leaves others get."""
+    share, left = 0, sorted(wanted)
+    for place, number in enumerate(left):
+        each = (most - sum(left[:place])) // (len(left) - place)
+        if each < number:
+            return each
+        share = number
+    return share
 
 
 def _gallery(slide: SlideResult, marker: str, path: Path | None, share: int) -> SlideGallery:

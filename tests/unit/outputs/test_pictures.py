@@ -59,10 +59,10 @@ def test_a_slide_without_tissue_still_has_its_pictures(tmp_path: Path) -> None:
 
 
 def test_the_heat_map_is_exact_for_evenly_spread_cells_up_to_the_edge() -> None:
-    step = 25.0  # one cell in 25 x 25 um is 1,600 per mm2
-    x, y = (grid.ravel() for grid in np.meshgrid(np.arange(12.5, 3000, step), np.arange(12.5, 2000, step)))
+    step = 12.5  # one cell in 12.5 x 12.5 um, which is a cell of the map, is 6,400 per mm2
+    x, y = (grid.ravel() for grid in np.meshgrid(np.arange(6.25, 3000, step), np.arange(6.25, 2000, step)))
     heat = density_map(x, y, size_um=(3000, 2000), tissue=np.ones((200, 300), bool))
-    assert heat == pytest.approx(1600, rel=1e-6)
+    assert heat == pytest.approx(6400, rel=1e-6)
 
 
 def test_the_heat_map_is_empty_outside_tissue() -> None:
