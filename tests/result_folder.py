@@ -50,7 +50,7 @@ def make_result(out: Path, *, slide_ids: tuple[str, ...] = ("EM-01",), seed: int
         if name not in table:
             table[name] = None
     write_densities(out, tables.check(table, tables.DENSITIES))
-    slides = {item.slide_id: {"slide": str(item.image)} for item in made}
+    slides = [{"slide_id": item.slide_id, "path": str(item.image)} for item in made]
     files.write_json(out / "run.json", {"slides": slides})
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +74,7 @@ class Session(SlideReview):
     def preview_cut(self, cut: float) -> None:
         """Count at another cut without deciding for it."""
         self.live.set_cut(self.marker, cut)
+        self.touched = None
         self._tell({"counts", "cells", "cut"})
 
     def choose_cut(self, cut: float | None, *, reason: str = "") -> None:
@@ -126,7 +126,7 @@ class Session(SlideReview):
 
     def choose_marker(self, marker: str) -> None:
         """Look at another marker."""
-        self.marker = marker
+        self.marker, self.touched = marker, None
         self.choose_queue(self.queue.name, self.queue.detail)
         self._tell({"cells", "counts", "current", "cut"})
 
@@ -241,13 +241,3 @@ class Session(SlideReview):
 
     def _is_open(self, cell_id: int) -> bool:
         return bool(self.live.call[self.marker][self.live.rows([cell_id])[0]] == NO_CALL)
-
-
-def image_of(out: Path, slide_id: str) -> str:
-    """Path of a slide's image as `run.json` has it; "" when it is not known or no longer there."""
-    from ishcount.result import load_result
-
-    known = load_result(out).run.get("slides") or {}
-    entry = known.get(slide_id) if isinstance(known, dict) else None
-    path = entry.get("slide", "") if isinstance(entry, dict) else str(entry or "")
-    return path if path and Path(path).exists() else ""

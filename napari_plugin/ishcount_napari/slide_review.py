@@ -63,6 +63,7 @@ class SlideReview:
         self.marker = next(iter(result.markers))
         self.listeners: list[Callable[[set[str]], None]] = []
         self.area_change_mm2: dict[str, float] = {}
+        self.touched: list[int] | None = None  # cells whose colour changed last; None: all
         self._show_everything()
 
     @property
@@ -154,6 +155,9 @@ class SlideReview:
     def _show(self, items: Iterable[Item]) -> set[str]:
         """Bring the live counts up to date with changed items; the aspects that changed."""
         aspects: set[str] = set()
+        items = list(items)
+        only_calls = all(item.operation == "call" for item in items)
+        self.touched = [int(item.name) for item in items] if only_calls else None
         for item in items:
             value = self.state.value(item.operation, item.name, item.marker)
             if item.operation == "call":
