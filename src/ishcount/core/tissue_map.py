@@ -39,11 +39,9 @@ class TissueMap:
     """Kinds, sections and compartments of one slide on a raster of `factor_px` level-0 pixels a cell.
 
     kind: uint8 (h, w) of `RegionKind`. section: uint16 (h, w), 0 outside every outline, else its number
-    from 1
-    in reading order. compartment: uint8 (h, w), place in `compartment_names` ("" where none). depth_um: float32
-    (h, w) below the dermo-epidermal junction, NaN where there is none. low, high: bool (h, w), tissue with
-    the
-    threshold moved either way.
+    from 1 in reading order. compartment: uint8 (h, w), place in `compartment_names` ("" where none).
+    depth_um: float32 (h, w) below the dermo-epidermal junction, NaN where there is none. low, high: bool
+    (h, w), tissue with the threshold moved either way.
     """
 
     kind: npt.NDArray[np.uint8]

@@ -1,11 +1,9 @@
 """Nuclei in haematoxylin on a grid of about 0.5 um.
 
 Background by erosion, a local threshold held near the slide's own Otsu threshold, seeds and watershed on a
-topography of distance and stain, neighbours merged where their union is one ellipse, and each nucleus
-trimmed at
-half its own height (docs/methods.md). All normalisation is local (within 20 um) or frozen per slide, so a
-nucleus
-does not depend on the block it is seen in.
+topography of distance and stain, neighbours merged where their union is one ellipse, and each nucleus trimmed
+at a share of its own height (docs/methods.md). All normalisation is local (within 28 um) or frozen per slide,
+so a nucleus does not depend on the block it is seen in.
 """
 
 from __future__ import annotations
