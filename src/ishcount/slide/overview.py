@@ -156,9 +156,15 @@ def _spread(green: NDArray[np.uint8], side: int) -> NDArray[np.int64]:
     rounding.
     """
     rows, columns = green.shape[0] // side, green.shape[1] // side
-    squares = green[: rows * side, : columns * side].reshape(rows, side, columns, side).astype(np.int64)
-    total, squared = squares.sum(axis=(1, 3)), (squares**2).sum(axis=(1, 3))
-    spread: NDArray[np.int64] = squared * side * side - total**2
+    spread = np.empty((rows, columns), np.int64)
+    for row in range(rows):  # a row of squares at a time: the overview of a large slide has 40 million cells
+        band = (
+            green[row * side : (row + 1) * side, : columns * side]
+            .reshape(side, columns, side)
+            .astype(np.int64)
+        )
+        total, squared = band.sum(axis=(0, 2)), (band**2).sum(axis=(0, 2))
+        spread[row] = squared * side * side - total**2
     return spread
 
 
