@@ -1,0 +1,1 @@
+"""Phantoms with exact truth, and the scoring of results against truth or a hand count."""
