@@ -67,6 +67,7 @@ def write_qc_picture(
         legend_rows = -(-(2 + len(artefacts) + len(markers)) // LEGEND_COLUMNS)
         figure, axes = _canvas(width, height, title, notes, bottom=40 + 24 * legend_rows)
         axes.imshow(image, interpolation="none")
+        axes.set_autoscale_on(False)  # the picture is the slide: cells at its edge must not move the frame
         handles: list[Any] = []
         if np.any(sections):
             _outline(axes, sections, (height, width), colour=OUTLINE_COLOUR, line_width=1.3)
@@ -171,6 +172,7 @@ def _density_panel(
     extent = (0.0, size_um[0], size_um[1], 0.0)
     axes.set_facecolor("#f1f2f4")
     shown = axes.imshow(heat, extent=extent, cmap="cividis", vmin=0, vmax=highest, interpolation="nearest")
+    axes.set_autoscale_on(False)
     axes.scatter(x_um, y_um, s=3, c="white", edgecolors=INK, linewidths=0.3, zorder=3)
     bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
     bar.set_label(f"{_short(marker, 24)}+ cells per mm\u00b2")
@@ -320,8 +322,6 @@ def _scale_bar(axes: Axes, width: float, height: float, um_per_unit: float) -> N
         path_effects=[withStroke(linewidth=3, foreground="white")],
         zorder=6,
     )
-    axes.set_xlim(axes.get_xlim())
-    axes.set_ylim(axes.get_ylim())
 
 
 def _legend(figure: Figure, handles: list[Any]) -> None:

@@ -18,24 +18,25 @@ _ROLES = ("primary", "secondary", "exploratory", "descriptive")
 
 
 def statistics_table(statistics: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per test and effect of every comparison, by marker, compartment and rank."""
-    rows = [row for comparison in statistics["comparisons"] for row in _rows(comparison)]
+    """One row per test and effect of every comparison, by marker, compartment (tissue first) and rank."""
+    ordered = sorted(statistics["comparisons"], key=lambda c: (c["marker"], c["compartment"] != "tissue"))
+    rows = [row for comparison in ordered for row in _rows(comparison)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(comparison: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    entries = {**comparison["tests"], **comparison["effects"]}
+    label = "secondary" if comparison["compartment"] == "tissue" else "descriptive"
+    entries = {name: {"label": label, **entry} for name, entry in comparison["tests"].items()}
+    entries |= {name: {"label": label, **entry} for name, entry in comparison["effects"].items()}
     asked = {name: entry for name, entry in entries.items() if _was_asked(entry)}
     shared = {name: comparison.get(name) for name in ("marker", "compartment", "case", "control", "measure")}
     shared |= {name: comparison.get(name) for name in ("n_case", "n_control")}
-    for name, entry in sorted(
-        asked.items(), key=lambda item: _ROLES.index(item[1].get("label", "secondary"))
-    ):
+    for name, entry in sorted(asked.items(), key=lambda item: _ROLES.index(item[1]["label"])):
         is_primary = name == comparison["primary"]
         yield shared | _row(name, entry) | {"p_holm": comparison.get("p_holm") if is_primary else None}
         if entry.get("hodges_lehmann") is not None:
             shift = {
-                "label": entry.get("label", "secondary"),
+                "label": entry["label"],
                 "estimand": "median of all differences between the groups",
             }
             yield shared | _row(
@@ -43,7 +44,7 @@ def _rows(comparison: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             )
         for pair in entry.get("pairs") or []:
             words = {"case": pair["case"], "control": pair["control"], "p_holm": pair["p_holm"]}
-            yield shared | _row("welch", pair | {"label": entry.get("label", "secondary")}) | words
+            yield shared | _row("welch", pair | {"label": entry["label"]}) | words
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     df = entry.get("df")
     p = entry.get("p")
     return {
-        "role_of_result": entry.get("label", "secondary"),
+        "role_of_result": entry["label"],
         "quantity": in_words(name),
         "estimand": entry.get("estimand"),
         "estimate": estimate,

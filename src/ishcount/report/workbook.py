@@ -26,12 +26,14 @@ NUMBER_FORMATS = {
     "area": "0.000",
     "density": "0.00",
     "decimal": "0.00",
+    "fine": "0.000",
     "precise": "General",
     "p": "0.0000",
 }
 MOST_ROWS = 1_000_000  # Excel's limit is 1,048,576; a longer table goes on in another sheet
 MOST_LETTERS = 32_767  # Excel's limit for the text of one cell
-WIDEST = 46.0
+WIDEST = 80.0
+FRONT_LETTERS = 110  # of one line of the Summary
 PAGE_LETTERS = 130.0  # that fit across a landscape A4 page at 10 points
 _BAD_STATUS = {"failed": "bad", "partial": "doubt", "skipped": "doubt"}
 
@@ -145,7 +147,7 @@ def _write_table(page: Any, table: pd.DataFrame, frozen: int, styles: _Styles) -
     last_row, last_col = max(len(table), 1), max(len(table.columns) - 1, 0)
     page.freeze_panes(1, frozen)
     page.autofilter(0, 0, last_row, last_col)
-    page.set_row(0, 30)
+    page.set_row(0, 20)
     _mark_doubts(page, table, styles)
     _set_up_print(page, sum(widths))
 
@@ -188,14 +190,14 @@ def _fitting(text: str) -> str:
 
 
 def _width(name: str, values: Sequence[Any]) -> float:
-    """Characters: half the header (it wraps onto two lines) or the longest value, within reason."""
+    """Characters of the header (underscores do not wrap) or of the longest value, within reason."""
     shown = [
         f"{value:.2f}" if isinstance(value, float) else str(value)
         for value in values[:500]
         if value is not None
     ]
     longest = max([len(text) for text in shown], default=0)
-    return float(min(WIDEST, max(8.0, 0.62 * len(name) + 2, 1.05 * longest + 2)))
+    return float(min(WIDEST, max(8.0, 1.1 * len(name) + 3, 1.05 * longest + 2)))
 
 
 def _mark_doubts(page: Any, table: pd.DataFrame, styles: _Styles) -> None:
@@ -217,10 +219,13 @@ def _mark_doubts(page: Any, table: pd.DataFrame, styles: _Styles) -> None:
 
 def _write_front(page: Any, front: Front, styles: _Styles) -> None:
     page.hide_gridlines(2)
-    page.set_column(0, 0, 110)
+    page.set_column(0, 0, FRONT_LETTERS + 5)
     page.write_string(0, 0, _fitting(front.title), styles.title)
     for row, line in enumerate(front.lines, 1):
         page.write_string(row, 0, _fitting(line), styles.line)
+        page.set_row(
+            row, 14 * (1 + len(line) // FRONT_LETTERS)
+        )  # LibreOffice does not fit wrapped rows itself
     if front.figure_png:
         options = {
             "image_data": io.BytesIO(front.figure_png),
