@@ -105,6 +105,13 @@ def test_content_decides_not_the_name(tmp_path):
         assert slide.format == "tiff"
 
 
+def test_mirax_slide_without_its_folder_is_not_taken_for_the_picture_it_begins_with(tmp_path):
+    (tmp_path / "slide.mrxs").write_bytes(imagecodecs.jpeg8_encode(tissue(64, 64)))
+    with pytest.raises(SlideError, match="folder") as caught:
+        open_slide(tmp_path / "slide.mrxs")
+    assert caught.value.code == "E_FORMAT"
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_named_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "slide.svs")

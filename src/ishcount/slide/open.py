@@ -69,6 +69,12 @@ def _open_file(path: str, mpp: float | None) -> Slide:
             slide = TiffSlide(name, source, reopen=reopen, calibration=calibration)
         elif vendor is not None:
             return _open_vendor(path, reopen, calibration)
+        elif path.lower().endswith(".mrxs"):
+            # The file itself is only a small picture: counting that in place of the slide must not happen.
+            raise SlideError(
+                f"{name!r} is a MIRAX slide without its folder of the same name beside it; copy both",
+                "E_FORMAT",
+            )
         elif magic == PNG_MAGIC or magic.startswith(JPEG_MAGIC):
             slide = open_picture(name, source, reopen=reopen, calibration=calibration)
         else:

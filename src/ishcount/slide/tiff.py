@@ -19,11 +19,11 @@ import numpy as np
 from ishcount.core.errors import SlideError
 from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
-from ishcount.slide.calibration import Calibration, calibrate_tiff
+from ishcount.slide.calibration import Calibration, calibrate_tiff, ome_pixels
 from ishcount.slide.protocol import MISSING_RGB, Level, Mask, Rgb
 from ishcount.slide.source import ByteSource, LocalFile
 from ishcount.slide.tiff_levels import choose_levels
-from ishcount.slide.tiff_pages import Page, read_directories
+from ishcount.slide.tiff_pages import Directories, Page, read_directories
 from ishcount.slide.tiff_pixels import (
     JPEG,
     MAX_SEGMENT_BYTES,
@@ -63,6 +63,7 @@ class TiffSlide:
         self._source, self._reopen = source, reopen
         found = read_directories(source, path)
         pairs, warnings = choose_levels(found, path, source.size)
+        _refuse_ome_stack(found, pairs[0][0], path)
         self.levels: tuple[Level, ...] = tuple(level for _, level in pairs)
         self.format = found.kind
         calibration = calibration or calibrate_tiff(found.pages[0], pairs[0][0], found.kind)
@@ -268,3 +269,17 @@ class TiffSlide:
             except DamagedTile:
                 continue
         return None
+
+
+def _refuse_ome_stack(found: Directories, base: Page, path: str) -> None:
+    """An OME-TIFF may tell of planes that lie in other files; one of several focus planes is no slide to
+    count.
+    """
+    if found.kind != "ome-tiff":
+        return
+    pixels = ome_pixels(found.pages[0].description, base.width, base.height) or {}
+    for axis, name in (("SizeZ", "focus planes"), ("SizeT", "time points")):
+        if pixels.get(axis, "1").strip() not in ("1", ""):
+            raise SlideError(
+                f"{path!r} is a stack of {pixels[axis][:9]} {name}; export one as RGB", "E_PIXELTYPE"
+            )

@@ -222,6 +222,17 @@ def test_z_stack_in_ome_is_refused(tmp_path):
     assert caught.value.code == "E_PIXELTYPE"
 
 
+@pytest.mark.parametrize("axis", ["SizeZ", "SizeT"])
+def test_plane_of_an_ome_stack_in_several_files_is_refused(tmp_path, axis):
+    text = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels '
+        f'SizeX="{SIDE}" SizeY="{SIDE}" {axis}="5" PhysicalSizeX="0.3"/></Image></OME>'
+    )
+    with pytest.raises(SlideError, match="stack of 5") as caught:
+        open_slide(write_tiff(tmp_path / "plane.ome.tif", tissue(), description=text))
+    assert caught.value.code == "E_PIXELTYPE"
+
+
 # -- levels --------------------------------------------------------------------------------------------------
 
 
