@@ -1,0 +1,98 @@
+"""The colour of empty glass on the overview, and how evenly it is lit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ishcount.core.optical_density import to_od
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+# Light through glass is bright, nearly neutral and flat. Grey levels of block means over at least 64 pixels:
+# camera noise and JPEG leave under 1 level, the palest collagen at 4 um varies by 3 or more (measured on the
+# real fields named in docs/methods.md).
+FLAT_LEVELS = 1.5
+NEUTRAL_LEVELS = 24
+DARKEST_GLASS = 150
+MIN_CELLS = 50  # as for the white point: about 800 um2
+MIN_SHARE = 0.002
+MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode
+LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
+MAX_UNEVEN_OD = 0.04
+
+
+@dataclass(frozen=True)
+class Glass:
+    """white: (R, G, B) through empty glass, or the 99.9th percentile where `present` is False.
+
+    cells: bool (h, w), cells that are surely empty; none when `present` is False.
+    """
+
+    white: tuple[float, float, float]
+    present: bool
+    cells: Mask
+
+
+def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
+    """Flat, bright, neutral cells about the brightest frequent grey level; else no glass."""
+    grey = rgb.mean(axis=-1, dtype=np.float32)
+    spread = rgb.max(axis=-1).astype(np.int16) - rgb.min(axis=-1)
+    flat = (deviation(grey, 3) < FLAT_LEVELS) & valid & (spread <= NEUTRAL_LEVELS) & (grey >= DARKEST_GLASS)
+    flat = _without_fill(flat, rgb)
+    needed = max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum())
+    mode = _brightest_mode(grey[flat], needed)
+    if mode is None:
+        white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
+        return Glass(_triple(white), False, np.zeros(valid.shape, np.bool_))
+    cells = flat & (np.abs(grey - mode) <= MODE_REACH)
+    return Glass(_triple(np.median(rgb[cells], axis=0)), True, cells)
+
+
+def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
+    """`flat` without pure white, which scanners fill in where they did not look, if other glass is there."""
+    looked = flat & (rgb.min(axis=-1) < 255)
+    return looked if looked.sum() >= MIN_CELLS and looked.sum() >= 0.02 * flat.sum() else flat
+
+
+def _triple(colour: Array) -> tuple[float, float, float]:
+    red, green, blue = (float(max(value, 1.0)) for value in colour)
+    return red, green, blue
+
+
+def _brightest_mode(grey: Array, needed: float) -> float | None:
+    """The brightest grey level round which at least `needed` cells lie, more than further up or down."""
+    counts = np.bincount(np.rint(grey).astype(np.int64), minlength=256)[:256]
+    near = np.convolve(counts, np.ones(2 * MODE_REACH + 1, np.int64), mode="same")
+    levels = np.flatnonzero(near >= needed)
+    if len(levels) == 0:
+        return None
+    top = np.arange(max(0, levels[-1] - 2 * MODE_REACH), levels[-1] + 1)
+    return float(top[np.argmax(near[top])])
+
+
+def deviation(values: Array, side: int) -> Array:
+    """Standard deviation of float32 `values` in windows of `side` x `side` cells."""
+    values = values.astype(np.float32)
+    mean = cv2.blur(values, (side, side))
+    square = cv2.blur(values * values, (side, side))
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)))
+
+
+def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
+    """Optical density float32 (h, w, 3) relative to the glass nearby: slow shading is taken off."""
+    od = to_od(rgb, glass.white).astype(np.float32)
+    if not glass.present:
+        return np.maximum(od, 0)
+    weight = cv2.GaussianBlur(glass.cells.astype(np.float32), (0, 0), LIGHT_REACH_CELLS)
+    for channel in range(3):
+        light = cv2.GaussianBlur(np.where(glass.cells, od[..., channel], 0), (0, 0), LIGHT_REACH_CELLS)
+        # Far from any glass nothing is known of the light: the slide's own white holds there.
+        known = light / (weight + 0.01)
+        od[..., channel] -= np.clip(known, -MAX_UNEVEN_OD, MAX_UNEVEN_OD)
+    return od

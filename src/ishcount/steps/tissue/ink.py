@@ -1,0 +1,128 @@
+"""Pen marks of any colour, and pencil lines, on the overview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ishcount.steps.tissue.glass import deviation
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+# Shares of R, G and B in the optical density. Ranges of dyes in tissue, measured on the real images
+# (1st to 99th percentile): eosin R .11-.20 G .47-.58 B .30-.34; Fast Red (reference) .14 .55 .31; DAB .15-.27
+# .30-.36 .39-.53; haematoxylin R .35-.53 G .31-.36 B .12-.27. Inks: green G .15-.19; blue R .56-.61
+# B .07-.10; red R .03-.09 G .42-.55 B .36-.49. Red ink lacks the R of Fast Red and has more B than either red dye.
+MIN_INK_OD = 0.08  # mean OD: paler than this a colour cannot be told
+DARK_OD = 0.65  # mean OD of black ink; nuclei and pigment at 4 um stay below over any 70 x 70 um
+FRINGE_UM = 120.0  # ink bleeds and is out of focus over about this far (real fields with red and green pen)
+RIM_UM = 60.0  # half of that: what the fringe's own cut leaves over
+INK_TEXTURE = 0.03  # median change of optical density from cell to cell, of its own height
+
+
+def find_ink(od: Array, *, cell_um: float, min_area_um2: float) -> Mask:
+    """Cells under pen or pencil, bool (h, w), from optical density (h, w, 3).
+
+    Surely inked cells (colour no dye of tissue has, or black, and smooth as ink is) are grown into their
+    paler fringe of the same hue. Marks under `min_area_um2` are left alone.
+    """
+    smooth = np.stack([cv2.GaussianBlur(od[..., k], (0, 0), max(0.5, 4 / cell_um)) for k in range(3)], -1)
+    mean = smooth.mean(axis=-1)
+    share = np.maximum(smooth, 0) / np.maximum(np.maximum(smooth, 0).sum(axis=-1, keepdims=True), 1e-3)
+    found = np.zeros(mean.shape, np.bool_)
+    even = deviation(mean, 5) < 0.25 * mean
+    for core, fringe in (*_coloured(share, mean, even), _black(share, mean, even)):
+        found |= _grown(core, fringe, min_area_um2 / cell_um**2, FRINGE_UM / cell_um)
+    fine = np.abs(od.mean(axis=-1) - mean) / np.maximum(mean, MIN_INK_OD / 2)
+    return _without_texture(found, mean, fine) | _pencil(share, mean, cell_um)
+
+
+def _coloured(share: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
+    """(core, fringe) of green, blue, red and yellow ink; a fringe is ink thinned out or over tissue."""
+    red, green, blue = share[..., 0], share[..., 1], share[..., 2]
+    seen = mean > MIN_INK_OD
+    faint = mean > MIN_INK_OD / 2
+    return [
+        (
+            (seen & (green < 0.26) & (red > 0.38))
+            | ((mean > 0.2) & (green < 0.30) & (red > 0.40) & (blue > 0.23)),
+            (faint & (green < 0.30) & (red > 0.36)) | ((mean > 0.2) & (green < 0.345) & (red > 0.37)),
+        ),
+        (
+            seen & even & (red > 0.54) & (blue < 0.125) & (mean > 0.12),
+            faint & (red > 0.50) & (blue < 0.16),
+        ),
+        (
+            even & (red < 0.14) & (green > 0.40) & (blue > 0.365) & (mean > 0.25),
+            seen & (red < 0.17) & (green > 0.40) & (blue > 0.33),
+        ),
+        (seen & even & (blue > 0.66), faint & (blue > 0.60)),
+    ]
+
+
+def _black(share: Array, mean: Array, even: Mask) -> tuple[Mask, Mask]:
+    neutral = np.ptp(share, axis=-1) < 0.16
+    return neutral & even & (mean > DARK_OD), neutral & (mean > 0.4 * DARK_OD)
+
+
+def _grown(core: Mask, fringe: Mask, min_cells: float, reach_cells: float) -> Mask:
+    """Cores of at least `min_cells` cells with the fringe joined to them, no farther than `reach_cells`."""
+    labels, n = ndimage.label(core, structure=np.ones((3, 3), int))
+    core = (np.bincount(labels.ravel(), minlength=n + 1) >= min_cells)[labels] & core
+    if not core.any():
+        return core
+    near = (ndimage.distance_transform_edt(~core) <= reach_cells) & (fringe | core)
+    labels, n = ndimage.label(near, structure=np.ones((3, 3), int))
+    joined = np.zeros(n + 1, np.bool_)
+    joined[labels[core]] = True
+    return np.asarray(ndimage.binary_dilation(joined[labels]))
+
+
+def _without_texture(found: Mask, mean: Array, fine: Array) -> Mask:
+    """Whole pieces on glass that hold ink and are as smooth as ink: mixed inks, ink out of focus."""
+    labels, n = ndimage.label(mean > MIN_INK_OD / 2, structure=np.ones((3, 3), int))
+    if n == 0:
+        return found
+    index = np.arange(1, n + 1)
+    inked = np.asarray(ndimage.mean(found, labels, index)) > 0.2
+    smooth = np.asarray(ndimage.median(fine, labels, index)) < INK_TEXTURE
+    whole = np.concatenate([[False], inked & smooth])[labels]
+    return np.asarray(found | ndimage.binary_dilation(whole))
+
+
+def find_ink_rim(tissue: Mask, ink: Mask, *, cell_um: float) -> Mask:
+    """What is left of `tissue` as a thin band along ink: its blurred rim, bool (h, w)."""
+    if not ink.any():
+        return np.zeros(ink.shape, np.bool_)
+    radius = RIM_UM / cell_um
+    both = np.pad(tissue, int(radius) + 2, mode="edge")
+    inner = ndimage.distance_transform_edt(both) > radius / 2
+    opened = ndimage.distance_transform_edt(~inner) <= radius / 2 if inner.any() else inner
+    side = int(radius) + 2
+    thin = tissue & ~opened[side:-side, side:-side]
+    return np.asarray(thin & (ndimage.distance_transform_edt(~ink) <= radius))
+
+
+def _pencil(share: Array, mean: Array, cell_um: float) -> Mask:
+    """Thin, long, neutral lines on glass."""
+    dark = (np.ptp(share, axis=-1) < 0.10) & (mean > 0.05)
+    labels, n = ndimage.label(dark, structure=np.ones((3, 3), int))
+    found = np.zeros(dark.shape, np.bool_)
+    if n == 0:
+        return found
+    size = np.bincount(labels.ravel(), minlength=n + 1)
+    for place, window in enumerate(ndimage.find_objects(labels), start=1):
+        length = float(np.hypot(*(part.stop - part.start for part in window)))
+        # 300 um long and on average under 25 um wide: fibres of dust are shorter, strands of tissue coloured.
+        if length * cell_um < 300 or size[place] / length * cell_um > 25:
+            continue
+        line = labels == place
+        beside = ndimage.binary_dilation(line, iterations=8) & ~ndimage.binary_dilation(line, iterations=3)
+        if np.median(mean[beside]) < MIN_INK_OD / 2:
+            found |= line
+    return np.asarray(ndimage.binary_dilation(found))
