@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from ishcount.result import result_digest
 if TYPE_CHECKING:
     from ishcount.quantify.job import SlideJob
 
+_HALF_WRITTEN = re.compile(r"\..*\.[0-9a-f]{8}\.(tmp|old)")  # as core.files names what it is writing
 REVIEW = "review"
 """The part of a slide's folder that nothing ever removes: a reader's decisions."""
 
@@ -73,6 +75,13 @@ def mark_finished(job: SlideJob) -> None:
     files.write_json(job.work / "done.json", content)
     for path in _inside(job.work):
         if path.name != "done.json":
+            _remove(path)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a writer that was killed left half-written in `folder` (not below it)."""
+    for path in _inside(folder):
+        if _HALF_WRITTEN.fullmatch(path.name):
             _remove(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ from ishcount.core.errors import Stopped, UsageError
 from ishcount.params import Params, params_toml, read_params
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
-from ishcount.study import stages
+from ishcount.study import keep, stages
 from ishcount.study.executors import Executor, make_executor
 from ishcount.study.jobs import RunOptions, StudySlide, slides_of
 from ishcount.study.lock import locked
@@ -144,7 +144,7 @@ class _Run:
         cache_path = self.out / STATE / "digests.json"
         cache = read_digest_cache(cache_path)
         n_known = len(cache)
-        with contextlib.closing(self._executor()) as executor:
+        with self._swept(), contextlib.closing(self._executor()) as executor:
             schedule = Schedule(
                 self.slides, engine, executor, watcher=watcher, cache=cache,
                 resume=self.options.resume, timeout_s=self.options.timeout_s,
@@ -153,6 +153,20 @@ class _Run:
                 self.ended[outcome.slide.slide_id] = outcome
         if len(cache) > n_known:
             write_digest_cache(cache_path, cache)
+
+    @contextlib.contextmanager
+    def _swept(self) -> Iterator[None]:
+        """Nothing half-written by killed workers lies about, neither before nor after."""
+        folders = [folder for slide in self.slides for folder in (slide.job.folder, slide.job.work)]
+        if self.options.shard is None:
+            folders += [self.out, self.out / STATE]
+        try:
+            for folder in folders:
+                keep.sweep(folder)
+            yield
+        finally:
+            for folder in folders:
+                keep.sweep(folder)
 
     def _executor(self) -> Executor:
         if self.options.scheduler is not None:

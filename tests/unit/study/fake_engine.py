@@ -44,6 +44,10 @@ def misbehave(job: SlideJob, stage: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "slow":
             time.sleep(0.5)
+        case "pause":
+            time.sleep(0.15)
+        case "hold":
+            time.sleep(15)
         case "hang":
             time.sleep(600)
         case "stale":
