@@ -203,6 +203,8 @@ def damage_tile(path: Path, kind: str, index: int) -> None:
         overwrite(path, place, np.random.default_rng(4).bytes(count))
     elif kind == "garbage inside":
         overwrite(path, place + count // 2, np.random.default_rng(4).bytes(count // 3))
+    elif kind == "lost sector":
+        overwrite(path, place + count // 2, bytes(count // 3))
     elif kind == "cut inside":
         patch_tag(path, TILE_COUNTS, index, count // 2)
     elif kind == "another tile's size":
@@ -222,7 +224,7 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize("kind", [*DAMAGES, "another tile's size"])
+@pytest.mark.parametrize("kind", [*DAMAGES, "lost sector", "another tile's size"])
 def test_damaged_tile_raises_or_is_masked_and_others_stay(tmp_path, kind):
     path = write_tiff(tmp_path / "slide.tif", tissue(), **JPEG)
     with open_slide(path) as slide:
@@ -242,6 +244,17 @@ def test_damaged_tile_raises_or_is_masked_and_others_stay(tmp_path, kind):
         assert np.array_equal(pixels[valid], whole[valid])
         # What does not touch the tile is read as if nothing had happened.
         assert np.array_equal(slide.read(Region(0, 0, SIDE, 2 * TILE)), whole[: 2 * TILE])
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+def test_flat_tiles_full_of_zeros_are_not_called_damaged(tmp_path, optimize):
+    # With tables made for the tile, glass of one colour is nothing but zero bits.
+    pixels = np.full((512, 512, 3), 243, np.uint8)
+    pixels[150:200, 300:380] = tissue(50, 80)
+    jpeg = {"compression": "jpeg", "compressionargs": {"level": 80, "optimize": optimize}}
+    path = write_tiff(tmp_path / "slide.tif", pixels, tile=(256, 256), **jpeg)
+    assert (bytes(32) in path.read_bytes()) == optimize
+    assert code_of(path) == "ok"
 
 
 @pytest.mark.parametrize("compression", ["deflate", "lzw", "zstd", "lzma", "packbits", "jpeg2000", "webp"])

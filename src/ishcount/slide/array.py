@@ -14,9 +14,9 @@ from ishcount.core.errors import SlideError
 from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
 from ishcount.slide.calibration import Calibration
+from ishcount.slide.jpeg import DamagedTile, JpegFrame, jpeg_frame
 from ishcount.slide.protocol import Level, Mask, Rgb
 from ishcount.slide.source import ByteSource
-from ishcount.slide.tiff_pixels import DamagedTile, JpegFrame, jpeg_frame
 
 MAX_PIXELS = 200_000_000  # 600 MB of RGB; larger images belong in tiles
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"

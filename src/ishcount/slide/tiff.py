@@ -20,6 +20,7 @@ from ishcount.core.errors import SlideError
 from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
 from ishcount.slide.calibration import Calibration, calibrate_tiff, ome_pixels
+from ishcount.slide.jpeg import DamagedTile, jpeg_frame
 from ishcount.slide.protocol import MISSING_RGB, Level, Mask, Rgb
 from ishcount.slide.source import ByteSource, LocalFile
 from ishcount.slide.tiff_levels import choose_levels
@@ -28,9 +29,7 @@ from ishcount.slide.tiff_pixels import (
     JPEG,
     MAX_SEGMENT_BYTES,
     PLAIN,
-    DamagedTile,
     decode_segment,
-    jpeg_frame,
     segment_bytes,
     to_rgb,
 )

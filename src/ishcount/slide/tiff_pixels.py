@@ -15,13 +15,14 @@
 
 An embedded ICC profile is ignored. Orientation tags are ignored (with a warning): coordinates are those of
 the stored raster. A refusal is SlideError E_PIXELTYPE; an unknown compression is E_FORMAT.
+
+What damage can be seen: bytes that are missing, cut, zeroed or overwritten, and wrong sizes, under every
+codec; a single flipped bit only under deflate and lzma, which carry checksums.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import imagecodecs
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ishcount.core.errors import SlideError
+from ishcount.slide.jpeg import DamagedTile, check_holes, check_scan, jpeg_frame
 from ishcount.slide.protocol import Rgb
 from ishcount.slide.tiff_pages import Page
 
@@ -57,10 +59,6 @@ PHOTOMETRIC = {
     0: "greyscale", 1: "greyscale", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr",
     8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 34892: "linear raw",
 }  # fmt: skip
-
-
-class DamagedTile(Exception):
-    """The bytes of one tile do not hold the pixels they should; the text says how."""
 
 
 def check_pixels(page: Page, path: str) -> None:
@@ -171,69 +169,7 @@ def _fit(pixels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
     return pixels[: shape[0], : shape[1]]
 
 
-# -- JPEG ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class JpegFrame:
-    """What the headers of a JPEG stream say."""
-
-    height: int
-    width: int
-    components: int
-    sampling: tuple[tuple[int, int], ...]
-    baseline: bool
-    jfif: bool
-    adobe_transform: int | None
-    scan_start: int
-
-    @property
-    def chroma_subsampling(self) -> tuple[int, int]:
-        """How many luminance samples one chroma sample stands for, horizontally and vertically."""
-        (h0, v0), (h1, v1) = self.sampling[0], self.sampling[min(1, len(self.sampling) - 1)]
-        return max(1, h0 // max(1, h1)), max(1, v0 // max(1, v1))
-
-
-# A marker inside entropy-coded data that may not be there: anything but a stuffed zero, a restart or a fill
-# byte.
-_STRAY_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-
-
-def jpeg_frame(data: bytes) -> JpegFrame:
-    """Read the headers of a JPEG stream up to its first scan; DamagedTile when there is no frame."""
-    if data[:2] != b"\xff\xd8":
-        raise DamagedTile("does not begin like a JPEG")
-    position, frame, jfif, adobe = 2, None, False, None
-    while position + 4 <= len(data):
-        fill, marker, length = (
-            data[position],
-            data[position + 1],
-            (data[position + 2] << 8) + data[position + 3],
-        )
-        if fill != 0xFF:
-            break
-        if marker == 0xFF:
-            position += 1
-            continue
-        body = position + 4
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and body + 6 <= len(data):
-            frame = marker, struct.unpack_from(">BHHB", data, body), body + 6
-        elif marker == 0xE0 and data[body : body + 4] == b"JFIF":
-            jfif = True
-        elif marker == 0xEE and data[body : body + 5] == b"Adobe" and body + 12 <= len(data):
-            adobe = data[body + 11]
-        elif marker == 0xDA:
-            if frame is None:
-                break
-            kind, (_, height, width, components), start = frame
-            if not 1 <= components <= 4 or start + 3 * components > len(data):
-                break
-            steps = range(start, start + 3 * components, 3)
-            sampling = tuple((data[step + 1] >> 4, data[step + 1] & 15) for step in steps)
-            scan = position + 2 + length
-            return JpegFrame(height, width, components, sampling, kind in (0xC0, 0xC1), jfif, adobe, scan)
-        position += 2 + length
-    raise DamagedTile("holds no JPEG frame")
+# -- JPEG and JPEG 2000 --------------------------------------------------------------------------------------
 
 
 def _decode_jpeg(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
@@ -247,11 +183,7 @@ def _decode_jpeg(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArra
         raise DamagedTile(f"is a JPEG of {frame.width} x {frame.height} x {frame.components}")
     if frame.height * frame.width * frame.components > MAX_SEGMENT_BYTES:
         raise DamagedTile("is larger than its tile")
-    end = data.rfind(b"\xff\xd9", max(0, len(data) - 64))  # some writers pad tiles to an even length
-    if end < 0:
-        raise DamagedTile("is a JPEG that ends too early")
-    if frame.baseline and (stray := _STRAY_MARKER.search(data, frame.scan_start)) and stray.start() < end:
-        raise DamagedTile("is a JPEG with garbage inside")
+    scan = check_scan(frame, data)
     if shape[2] == 1:
         stored, wanted = "GRAYSCALE", "GRAYSCALE"
     elif shape[2] == 3:
@@ -267,10 +199,8 @@ def _decode_jpeg(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArra
         outcolorspace=wanted,
         out=out if shape[2] == 3 else out[:, :, 0],
     )
+    check_holes(scan, out)
     return _fit(pixels, shape)
-
-
-# -- JPEG 2000 -----------------------------------------------------------------------------------------------
 
 
 def _decode_jpeg2000(page: Page, data: bytes, shape: tuple[int, int, int]) -> NDArray[Any]:
