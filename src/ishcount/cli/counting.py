@@ -46,6 +46,7 @@ def quantify(
     shard: o.ShardOf = None,
     resume: o.Resume = True,
     overwrite: o.Overwrite = False,
+    pseudonymise: o.Pseudonymise = False,
     timeout: o.TimeoutS = 1800,
     as_json: o.AsJson = False,
 ) -> None:
@@ -60,12 +61,15 @@ def quantify(
     run = o.run_options(
         workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
         resume=resume, overwrite=overwrite, timeout_s=timeout,
+        names_hidden=pseudonymise,
     )  # fmt: skip
     sheet = sheet_of_slides(slides, o.parse_markers(marker), annotations)
     used = o.load_params(params, preset, block_um)
     if dry_run:
         _say_plan(sheet, out, used, run, as_json=as_json)
         return
+    if pseudonymise:
+        sheet = _hide_names(sheet, out)
     result = _count(sheet, out, used, run, keep_others=True)
     _say_densities(result, as_json=as_json)
     _report(result, case=None, control=None, as_json=as_json)
@@ -90,6 +94,7 @@ def study(
     shard: o.ShardOf = None,
     resume: o.Resume = True,
     overwrite: o.Overwrite = False,
+    pseudonymise: o.Pseudonymise = False,
     timeout: o.TimeoutS = 1800,
     as_json: o.AsJson = False,
 ) -> None:
@@ -104,6 +109,7 @@ def study(
     run = o.run_options(
         workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
         resume=resume, overwrite=overwrite, timeout_s=timeout,
+        names_hidden=pseudonymise,
     )  # fmt: skip
     read = with_annotations(read_sheet(sheet), annotations)
     for warning in read.warnings:
@@ -114,10 +120,22 @@ def study(
     if dry_run:
         _say_plan(read, out, used, run, as_json=as_json)
         return
+    if pseudonymise:
+        read = _hide_names(read, out)
     result = _count(read, out, used, run, keep_others=False)
     _say_densities(result, as_json=as_json)
     _report(result, case=case, control=control, as_json=as_json)
     raise typer.Exit(result.exit_code)
+
+
+def _hide_names(sheet: Sheet, out: Path) -> Sheet:
+    from ishcount.study.pseudonyms import key_path, pseudonymised
+
+    hidden = pseudonymised(sheet, out)
+    for warning in hidden.warnings[len(sheet.warnings) :]:
+        note(plain(warning))
+    note(f"the key to the ids is {plain(key_path(out))}; keep it apart from the results")
+    return hidden
 
 
 def _count(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, keep_others: bool) -> RunResult:

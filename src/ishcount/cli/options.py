@@ -93,6 +93,7 @@ def run_options(
     resume: bool,
     overwrite: bool,
     timeout_s: float,
+    names_hidden: bool,
 ) -> RunOptions:
     """Checked options; UsageError says what to write instead."""
     from ishcount.study.jobs import RunOptions
@@ -111,6 +112,7 @@ def run_options(
         resume=resume,
         overwrite=overwrite,
         timeout_s=timeout_s,
+        names_hidden=names_hidden,
         command=tuple(sys.argv[1:]),
     )
 

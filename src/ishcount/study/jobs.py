@@ -21,6 +21,7 @@ class RunOptions:
     """What a run is asked besides the sheet and the parameters.
 
     n_workers: processes; 0 counts in this very process. timeout_s: what one step of one slide may take.
+    names_hidden: ids are pseudonyms, so `run.json` tells neither paths nor the command line.
     command: the command line, for `run.json`.
     """
 
@@ -33,6 +34,7 @@ class RunOptions:
     resume: bool = True
     overwrite: bool = False
     timeout_s: float = 1800.0
+    names_hidden: bool = False
     command: tuple[str, ...] = ()
 
 

@@ -207,7 +207,7 @@ class _Run:
         """What differs between equal runs: when, where, how long, and the paths on this machine."""
         return {
             "ishcount_version": __version__,
-            "command": list(self.options.command),
+            "command": None if self.options.names_hidden else list(self.options.command),
             "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 3),
             "engine": self.options.scheduler or f"{self.options.n_workers} worker processes",
@@ -219,7 +219,7 @@ class _Run:
             "versions": {name: found for name in VERSIONED if (found := _version(name))},
             "params_digest": self.params.digest(),
             "params": self.params.model_dump(mode="json"),
-            "slides": [_about_slide(outcome) for outcome in outcomes],
+            "slides": [_about_slide(outcome, self.options.names_hidden) for outcome in outcomes],
         }  # fmt: skip
 
 
@@ -233,10 +233,10 @@ def _rows(outcome: Outcome, params: Params) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _about_slide(outcome: Outcome) -> dict[str, Any]:
+def _about_slide(outcome: Outcome, names_hidden: bool) -> dict[str, Any]:
     return {
         "slide_id": outcome.slide.slide_id,
-        "path": outcome.slide.job.slide,
+        "path": None if names_hidden else outcome.slide.job.slide,
         "folder": outcome.slide.job.folder.name,
         "status": outcome.status,
         "error_code": outcome.error_code,

@@ -194,14 +194,21 @@ class Schedule:
         outcome = course.outcome
         outcome.status, outcome.cause = "failed", error
         outcome.error_code, reason = explain(error)
-        path = outcome.slide.job.slide  # the table is the same wherever the slides lie
-        outcome.reason = reason.replace(path, Path(path).name)
+        outcome.reason = without_path(reason, outcome.slide.job.slide, outcome.slide.slide_id)
         self._end(course)
 
     def _end(self, course: _Course) -> None:
         course.is_over = True
         self._watcher.ended(course.outcome)
         self._ended.append(course.outcome)
+
+
+def without_path(reason: str, path: str, slide_id: str) -> str:
+    """The reason with the slide's id for its file: equal wherever the slides lie, and pseudonyms stay so."""
+    name = Path(path).name
+    for told in (repr(path), path, repr(name), *([name] if len(name) > 3 else [])):
+        reason = reason.replace(told, repr(slide_id) if told[0] in "'\"" else slide_id)
+    return reason
 
 
 def explain(error: BaseException) -> tuple[str, str]:

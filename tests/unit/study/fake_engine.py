@@ -62,7 +62,7 @@ def misbehave(job: SlideJob, stage: str) -> None:
 
 def digest(slide: str, cache: dict[str, str]) -> str:
     found = hashlib.sha256(Path(slide).read_bytes()).hexdigest()
-    cache[slide] = found
+    cache[str(Path(slide).stat().st_ino)] = found
     return found
 
 
