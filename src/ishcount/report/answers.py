@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ishcount.core.flags import MEANING, Flag
+from ishcount.report.confounding import warnings_of
 from ishcount.report.names import in_words
 from ishcount.stats.wording import format_estimate, format_interval, format_number, format_p
 
@@ -85,10 +86,9 @@ def doubts(
     tissue = densities[densities["compartment"] == "tissue"]
     if tissue["slide_id"].isna().all():
         text = "The densities were made elsewhere: nothing here checks how cells were counted."
-        return [Doubt("care", text), *(_small_groups(statistics["comparisons"]) if statistics else [])]
+        return _sorted([Doubt("care", text), *_of_comparison(statistics)])
     found = [*_slides_lost(tissue), *_flagged(tissue)]
-    if statistics:
-        found += _small_groups(statistics["comparisons"])
+    found += _of_comparison(statistics)
     if not (tissue["role"] == "negative_control").any():
         found.append(
             Doubt(
@@ -107,8 +107,20 @@ def doubts(
                 "P values as exploratory.",
             )
         )
+    return _sorted(found)
+
+
+def _sorted(found: Sequence[Doubt]) -> list[Doubt]:
     order = {"stop": 0, "care": 1, "note": 2}
     return sorted(found, key=lambda doubt: order[doubt.level])
+
+
+def _of_comparison(statistics: Mapping[str, Any] | None) -> list[Doubt]:
+    """Small groups, and covariates that travel with the group."""
+    if not statistics:
+        return []
+    warned = [Doubt("stop", text) for text in warnings_of(statistics.get("confounding") or [])]
+    return [*_small_groups(statistics["comparisons"]), *warned]
 
 
 def _slides_lost(tissue: pd.DataFrame) -> list[Doubt]:

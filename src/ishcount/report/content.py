@@ -94,7 +94,7 @@ def make_report(
         answers=tuple(answers(statistics) if statistics else slide_answers(densities)),
         doubts=tuple(doubts(densities, statistics, protocol=params.get("protocol"))),
         remarks=tuple(_remarks(statistics, params)),
-        table_groups=tuple(_groups(densities, patients, statistics)),
+        table_groups=tuple(_groups(densities, patients, statistics, _mismatches(summaries))),
         methods=tuple(methods.methods_text(densities, summaries, params, statistics, versions)),
         limitations=tuple(methods.limitations(densities, statistics, summaries)),
         checklists=tuple(checklists(methods.facts(densities, summaries, params, statistics))),
@@ -105,9 +105,10 @@ def make_report(
 
 def _subtitle(densities: pd.DataFrame, patients: pd.DataFrame) -> str:
     markers = ", ".join(sorted(densities["marker"].dropna().astype(str).unique()))
-    people = f"{patients['patient'].nunique()} patients, " if len(patients) else ""
+    people = f"{patients['patient'].nunique()} patients; " if len(patients) else ""
     n_slides = densities["slide_id"].nunique()
-    return f"{people}{f'{n_slides} slides; ' if n_slides else ''}{markers}"
+    counted = f"{n_slides} slide{'s' if n_slides > 1 else ''}; " if n_slides else ""
+    return f"{people}{counted}{markers}"
 
 
 def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) -> list[str]:
@@ -123,19 +124,37 @@ def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) ->
 
 
 def _groups(
-    densities: pd.DataFrame, patients: pd.DataFrame, statistics: Mapping[str, Any] | None
+    densities: pd.DataFrame,
+    patients: pd.DataFrame,
+    statistics: Mapping[str, Any] | None,
+    mismatches: Sequence[tuple[str, str]],
 ) -> list[TableGroup]:
     found = []
     if statistics:
         found.append(TableGroup("statistics", "Statistics", (_statistics(statistics),), _design(statistics)))
+        checks = statistics.get("confounding") or []
+        if checks:
+            lines = (
+                "A covariate that differs between groups may be what is seen. P: covariate against group.",
+            )
+            found.append(
+                TableGroup("confounding", "Could something else explain it?", (_checks(checks),), lines)
+            )
     if len(patients):
         found.append(TableGroup("patients", "Patients", (_patients(patients),)))
     quality = [_slides(densities)] if densities["slide_id"].notna().any() else []
     if statistics and statistics.get("controls"):
         quality.insert(0, _plain_table("Controls", pd.DataFrame(_flat_rows(statistics["controls"]))))
-    lines = tuple(f"{name}: {MEANING[Flag[name]]}." for name in methods.flag_rows(densities))
-    group = TableGroup("quality", "Quality and controls", tuple(quality), lines)
+    said = [f"{name}: {MEANING[Flag[name]]}." for name in methods.flag_rows(densities)]
+    said += [f"{slide}: {text}." for slide, text in mismatches]
+    group = TableGroup("quality", "Quality and controls", tuple(quality), tuple(said))
     return [*found, group] if quality else found
+
+
+def _mismatches(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What the stain separation says of slides whose colours do not fit."""
+    said = [(str(s["slide_id"]), (s.get("stains") or {}).get("mismatch")) for s in summaries]
+    return [(slide, text) for slide, text in said if isinstance(text, str) and text]
 
 
 def _design(statistics: Mapping[str, Any]) -> tuple[str, ...]:
@@ -172,6 +191,32 @@ def _statistics(statistics: Mapping[str, Any]) -> Table:
     return Table("Statistics", tuple(Column(name, name in numbers) for name in names), rows, caption)
 
 
+def _checks(checks: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("Covariate"), Column("Marker"), Column("Patients", True), Column("P", True),
+        Column("Adjusted difference", True), Column("95% CI", True), Column("Remark"),
+    )  # fmt: skip
+    rows = []
+    for check in checks:
+        adjusted = check["adjusted"]
+        rows.append(
+            Row(
+                (
+                    str(check["covariate"]).replace("_", " "),
+                    str(check["marker"]),
+                    str(check["n"]),
+                    _p_only(check["imbalance"]["p"]),
+                    _number(adjusted["estimate"]),
+                    _limits(*(adjusted["ci"] or (None, None))),
+                    "; ".join(
+                        dict.fromkeys(filter(None, (check["imbalance"]["reason"], adjusted["reason"])))
+                    ),
+                )
+            )
+        )
+    return Table("Covariates", columns, tuple(rows), "Covariates of the sheet, by marker.")
+
+
 def _patients(patients: pd.DataFrame) -> Table:
     table = patients[patients["compartment"] == "tissue"]
     measure = next(name for name in table.columns if name.startswith(("positive", "estimated")))
@@ -203,9 +248,9 @@ def _patients(patients: pd.DataFrame) -> Table:
 def _slides(densities: pd.DataFrame) -> Table:
     table = densities[densities["compartment"] == "tissue"]
     columns = (
-        Column("Slide"), Column("Marker"), Column("Role"), Column("Status"), Column("Cells", True),
-        Column("Positive", True), Column("Area (mm\u00b2)", True), Column("per mm\u00b2", True),
-        Column("95% CI", True), Column("Expected per mm\u00b2", True), Column("Flags"),
+        Column("Slide"), Column("Marker"), Column("Role"), Column("Status"), Column("Flags"),
+        Column("Cells", True), Column("Positive", True), Column("Area (mm\u00b2)", True),
+        Column("per mm\u00b2", True), Column("95% CI", True), Column("Expected per mm\u00b2", True),
     )  # fmt: skip
     rows = tuple(
         Row(
@@ -214,13 +259,13 @@ def _slides(densities: pd.DataFrame) -> Table:
                 _text(row["marker"]),
                 _text(row["role"]).replace("_", " "),
                 ": ".join(filter(None, (_text(row["status"]), _text(row["reason"])))),
+                _text(row["flags"]).replace(";", ", "),
                 _number(row["n_cells"], 0),
                 _number(row["n_positive"], 0),
                 _number(row["area_mm2"], 3),
                 _number(row["positive_per_mm2"]),
                 _limits(row["ci_low"], row["ci_high"]),
                 _number(row["estimated_per_mm2"]),
-                _text(row["flags"]).replace(";", ", "),
             )
         )
         for row in table.to_dict("records")

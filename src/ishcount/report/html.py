@@ -90,7 +90,7 @@ def _thumbnails(report: Report, thumbnails: Mapping[str, bytes]) -> list[dict[st
         for table in group.tables:
             if table.title == "Slides":
                 slides = {
-                    row.cells[0]: f"{row.cells[1]} {row.cells[7] or 'no density'} per mm\u00b2"
+                    row.cells[0]: f"{row.cells[1]} {row.cells[8] or 'no density'} per mm\u00b2"
                     for row in table.rows
                 }
     return [

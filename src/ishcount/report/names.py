@@ -14,6 +14,8 @@ _WORDS = {
     "mann_whitney": "Mann-Whitney test (exact, ties kept)",
     "brunner_munzel": "Brunner-Munzel test (permuted)",
     "negative_binomial": "Negative-binomial rate ratio",
+    "robust_poisson": "Robust Poisson rate ratio",
+    "sign_test": "Sign test",
     "log_welch": "Welch t test on log(1 + density)",
     "bca": "BCa bootstrap of the difference of means",
     "bca_difference": "BCa bootstrap of the difference of means",

@@ -13,6 +13,7 @@ import pandas as pd
 from ishcount.core.errors import UsageError
 from ishcount.core.files import write_json
 from ishcount.params import Params
+from ishcount.report.confounding import confounding, rows_of
 from ishcount.report.content import Report, make_report
 from ishcount.report.figures import effects, groups
 from ishcount.report.figures.drawn import Drawn
@@ -65,6 +66,7 @@ def write_report(
     statistics, patients = _compare(result.densities, settings)
     if statistics is not None:
         statistics["controls"] = list(controls) or statistics["controls"]
+        statistics["confounding"] = confounding(patients, result.densities, statistics, settings)
         write_json(result.folder / "statistics.json", statistics)
     inputs = _Inputs(
         densities=result.densities,
@@ -95,11 +97,13 @@ def write_comparison(
     """
     used = _settings(settings or StatisticsParams(), case, control, paper_mode)
     statistics = compare_groups(table, settings=used)
+    densities, patients = _as_densities(table), patient_densities(table)
+    statistics["confounding"] = confounding(patients, densities, statistics, used)
     folder = Path(out)
     write_json(folder / "statistics.json", statistics)
     inputs = _Inputs(
-        densities=_as_densities(table),
-        patients=patient_densities(table),
+        densities=densities,
+        patients=patients,
         summaries=[],
         params=Params().model_dump(mode="json") | {"statistics": used.model_dump(mode="json")},
         statistics=statistics,
@@ -171,6 +175,8 @@ def draw_all(
         if control is not None:
             found += [groups.draw_estimation(unpaired, c, case=case, control=control) for c in compared]
             found += [effects.draw_forest(compared), *(effects.draw_tipping(c) for c in compared)]
+            checks = statistics.get("confounding") or []
+            found += [effects.draw_adjusted(c["marker"], rows_of(checks, c["marker"])) for c in compared]
         paired = tissue[tissue["pair"] == "during"]
         found += [groups.draw_pairs(tissue, str(marker)) for marker in sorted(paired["marker"].unique())]
         targets = densities[densities["role"].fillna("target") == "target"]

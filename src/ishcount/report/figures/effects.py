@@ -157,8 +157,8 @@ def draw_sensitivity(
         )
 
 
-def draw_adjusted(checks: Sequence[Mapping[str, Any]]) -> Drawn | None:
-    """The difference with one batch left out at a time; `checks`: `label, estimate, ci`; None without."""
+def draw_adjusted(marker: str, checks: Sequence[Mapping[str, Any]]) -> Drawn | None:
+    """Adjusted and leave-one-out differences of a marker; `checks`: `label, estimate, ci`; None without."""
     rows: list[_Row] = [
         (str(check["label"]), float(check["estimate"]), *_limits(check))
         for check in checks
@@ -171,9 +171,9 @@ def draw_adjusted(checks: Sequence[Mapping[str, Any]]) -> Drawn | None:
         _forest_panel(figure.add_subplot(), "difference (cells/mm\u00b2)", 0.0, False, rows)
         return finish(
             figure,
-            stem="left_out",
-            title="Adjusted and leave-one-batch-out answers",
-            caption="The primary difference when adjusted for a covariate or with one batch left out.",
+            stem=f"adjusted_{_stem(marker)}",
+            title=f"{marker}: adjusted and leave-one-out answers",
+            caption="The difference of means at equal covariates, and with one batch or site left out.",
             alt="; ".join(f"{label}: {value:.2f}" for label, value, _, _ in rows),
         )
 
