@@ -39,9 +39,9 @@ class TissueMap:
     """Kinds, sections and compartments of one slide on a raster of `factor_px` level-0 pixels a cell.
 
     kind: uint8 (h, w) of `RegionKind`. section: uint16 (h, w), 0 outside every outline, else its number
-    from 1 in reading order. compartment: uint8 (h, w), place in `compartment_names` ("" where none).
-    depth_um: float32 (h, w) below the dermo-epidermal junction, NaN where there is none. low, high: bool
-    (h, w), tissue with the threshold moved either way.
+    from 1 in reading order (rows from the top, each from the left). compartment: uint8 (h, w), place in
+    `compartment_names` ("" where none). depth_um: float32 (h, w) below the dermo-epidermal junction, negative
+    above, NaN where there is none. low, high: bool (h, w), tissue with the threshold moved either way.
     """
 
     kind: npt.NDArray[np.uint8]
@@ -107,8 +107,8 @@ class TissueMap:
         return replace(self, kind=changed)
 
     def only_sections(self, numbers: Sequence[int]) -> TissueMap:
-        """Only the named sections count; the others become EXCLUDED."""
-        return self._keep(np.isin(self.section, list(numbers)))
+        """Only the named sections count; the others become glass."""
+        return self.only_cells(np.isin(self.section, list(numbers)))
 
     def only_region(self, region_um: tuple[float, float, float, float]) -> TissueMap:
         """Only what lies in a rectangle (x, y, width, height in um) counts."""
@@ -116,11 +116,12 @@ class TissueMap:
         step_x, step_y = self.pixel_size.x_um * self.factor_px, self.pixel_size.y_um * self.factor_px
         rows = (np.arange(self.kind.shape[0]) + 0.5) * step_y
         cols = (np.arange(self.kind.shape[1]) + 0.5) * step_x
-        return self._keep(
+        return self.only_cells(
             ((rows >= y) & (rows < y + height))[:, None] & ((cols >= x) & (cols < x + width))[None, :]
         )
 
-    def _keep(self, inside: npt.NDArray[np.bool_]) -> TissueMap:
+    def only_cells(self, inside: npt.NDArray[np.bool_]) -> TissueMap:
+        """Only cells where `inside` (h, w) is True belong to the slide; the others become glass."""
         return replace(
             self,
             kind=np.where(inside, self.kind, RegionKind.GLASS).astype(np.uint8),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,26 +22,25 @@ def annotate(tissue: TissueMap, annotations: Sequence[Annotation]) -> TissueMap:
     """The map limited to areas without a class, without what is excluded, with classes as compartments.
 
     A cell belongs to an area when its centre does. Where compartments overlap the smaller one (by its own
-    area) wins; a compartment named by the user replaces one found automatically. Tissue outside the limits
-    or under an exclusion becomes EXCLUDED.
+    area) wins; a compartment named by the user replaces one found automatically. What lies outside the limits
+    no longer belongs to the slide; what is excluded stays inside the outline as EXCLUDED.
     """
-    kind = tissue.kind.copy()
     limits = [a.geometry for a in annotations if a.role == "limit"]
-    taken_out = [a.geometry for a in annotations if a.role == "exclude"]
-    outside = np.zeros(kind.shape, np.bool_)
     if limits:
-        outside |= ~_cells_in(shapely.union_all(limits), tissue)
-    if taken_out:
-        outside |= _cells_in(shapely.union_all(taken_out), tissue)
-    kind[outside & (tissue.section > 0)] = RegionKind.EXCLUDED
+        tissue = tissue.only_cells(_cells_in(shapely.union_all(limits), tissue))
+    excluded = np.zeros(tissue.kind.shape, np.bool_)
+    for annotation in annotations:
+        if annotation.role == "exclude":
+            excluded |= _cells_in(annotation.geometry, tissue)
+    kind = np.where(excluded & (tissue.section > 0), RegionKind.EXCLUDED, tissue.kind).astype(np.uint8)
     names, places = _named(tissue, annotations)
     return replace(
         tissue,
         kind=kind,
         compartment=places,
         compartment_names=names,
-        low=tissue.low & ~outside,
-        high=tissue.high & ~outside,
+        low=tissue.low & ~excluded,
+        high=tissue.high & ~excluded,
     )
 
 
@@ -65,10 +64,10 @@ def _named(
 def _cells_in(geometry: BaseGeometry, tissue: TissueMap) -> npt.NDArray[np.bool_]:
     """Cells whose centre lies in `geometry` (level-0 pixels)."""
     inside = np.zeros(tissue.kind.shape, np.bool_)
-    bounds: Any = np.array(geometry.bounds) / tissue.factor_px - 0.5
+    left, top, right, bottom = (value / tissue.factor_px - 0.5 for value in geometry.bounds)
     rows, cols = inside.shape
-    x0, y0 = (int(np.clip(np.ceil(bounds[i]), 0, n)) for i, n in ((0, cols), (1, rows)))
-    x1, y1 = (int(np.clip(np.floor(bounds[i]) + 1, 0, n)) for i, n in ((2, cols), (3, rows)))
+    x0, x1 = max(0, math.ceil(left)), min(cols, math.floor(right) + 1)
+    y0, y1 = max(0, math.ceil(top)), min(rows, math.floor(bottom) + 1)
     if x0 >= x1 or y0 >= y1:
         return inside
     x = (np.arange(x0, x1) + 0.5) * tissue.factor_px

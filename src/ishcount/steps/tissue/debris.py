@@ -17,6 +17,7 @@ NEUTRAL_SHARE = 0.07
 MIN_DUST_OD = 0.08  # paler grey pieces may be unstained collagen
 MAX_DUST_UM2 = 20_000.0  # 160 um across: larger grey pieces are not dust
 BUBBLE_UM = (40.0, 3000.0)  # diameters
+RIM_OD = 0.05
 MAX_RING_FILL = 0.7  # a rim fills less of its disc than this
 
 
@@ -34,11 +35,11 @@ def find_dust(od: Array, mask: Mask, *, cell_um: float) -> Mask:
     return np.concatenate([[False], dust])[labels]
 
 
-def find_bubbles(od: Array, mask: Mask, *, cell_um: float) -> Mask:
+def find_bubbles(od: Array, *, cell_um: float) -> Mask:
     """Air bubbles: round neutral rims with their inside, bool (h, w)."""
-    found = np.zeros(mask.shape, np.bool_)
+    found = np.zeros(od.shape[:2], np.bool_)
     share = np.maximum(od, 0) / np.maximum(np.maximum(od, 0).sum(axis=-1, keepdims=True), 1e-3)
-    rim = mask & (np.ptp(share, axis=-1) < 0.12)
+    rim = (od.mean(axis=-1) > RIM_OD) & (np.ptp(share, axis=-1) < 0.12)
     labels, _ = ndimage.label(rim, structure=np.ones((3, 3), int))
     for place, box in enumerate(ndimage.find_objects(labels), start=1):
         height, width = (part.stop - part.start for part in box)

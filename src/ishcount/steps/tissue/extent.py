@@ -17,7 +17,9 @@ Mask = npt.NDArray[np.bool_]
 
 
 PALE_OD = 0.06  # darker pieces are matter whatever their texture: shade on glass reaches .04
-SEED_OD = 0.03  # a piece without any cell above this is a smear (palest fleck with nuclei seen: .10)
+SEED_OD = 0.03  # a piece without any cell above this is a smear
+SMALL_SEED_OD = 0.07  # the same for pieces under SMALL_UM2: specks reach .065, the palest fleck seen .11
+SMALL_UM2 = 20_000.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def find_extent(
     *,
     smooth_cells: float,
     rim_cells: float,
+    cell_um2: float,
     min_od: float,
     heights: tuple[float, float, float],
 ) -> Extent:
@@ -50,14 +53,14 @@ def find_extent(
     smooth = cv2.GaussianBlur(od, (0, 0), smooth_cells)
     noise = 1.4826 * float(np.median(np.abs(smooth[glass.cells])))
     above = smooth > max(min_od, 5 * noise)
-    above = _with_texture(above, od, smooth, glass)
+    above = _with_texture(above, od, smooth, glass, cell_um2)
     plateau = _plateau(smooth, above, rim_cells)
     rim = ndimage.distance_transform_edt(above) <= rim_cells
     middle, inner, outer = (above & ~(rim & (smooth < height * plateau)) for height in heights)
     return Extent(middle, inner, outer)
 
 
-def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass) -> Mask:
+def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass, cell_um2: float) -> Mask:
     """Drop pale pieces as flat as glass (shade of a coverslip, drops of medium) or with nothing in them."""
     labels, n = ndimage.label(above, structure=np.ones((3, 3), int))
     if n == 0:
@@ -67,7 +70,8 @@ def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass) -> Mask:
     index = np.arange(1, n + 1)
     rough = np.asarray(ndimage.median(texture, labels, index)) > flat
     strong = np.asarray(ndimage.median(smooth, labels, index)) > PALE_OD
-    seeded = np.asarray(ndimage.maximum(smooth, labels, index)) > SEED_OD
+    small = np.bincount(labels.ravel(), minlength=n + 1)[1:] * cell_um2 < SMALL_UM2
+    seeded = np.asarray(ndimage.maximum(smooth, labels, index)) > np.where(small, SMALL_SEED_OD, SEED_OD)
     kept = np.concatenate([[False], (rough | strong) & seeded])
     return np.asarray(kept[labels])
 

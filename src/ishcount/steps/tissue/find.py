@@ -64,10 +64,10 @@ class TissueParams(Settings):
         40.0, ge=0, description="clefts open to the outside by less than this lie inside the outline"
     )
     min_section_um2: float = Field(
-        300.0,
+        150.0,
         ge=0,
-        description="a section has a piece of at least this area, um2: two or three cells; the smallest true "
-        "fleck seen covers 900",
+        description="a section has a piece of at least this area, um2: one or two cells; the smallest true "
+        "fleck seen covers 230",
     )
     min_section_share: float = Field(
         0.01, ge=0, le=1, description="a section under this share of the largest is debris, not a level"
@@ -101,12 +101,14 @@ def find_tissue(
     od[~valid] = 0
     kind = np.zeros(valid.shape, np.uint8)
     kind[find_ink(od, cell_um=cell.mean_um, min_area_um2=params.min_ink_um2)] = RegionKind.PEN
+    kind[find_bubbles(od, cell_um=cell.mean_um)] = RegionKind.BUBBLE
     spread = params.edge_height_spread
     extent = find_extent(
-        np.where(kind == RegionKind.PEN, 0, od.mean(axis=-1)).astype(np.float32),
+        np.where(kind > RegionKind.GLASS, 0, od.mean(axis=-1)).astype(np.float32),
         glass,
         smooth_cells=cell.to_px(params.smooth_um),
         rim_cells=cell.to_px(params.rim_um),
+        cell_um2=cell_um2,
         min_od=params.min_od,
         heights=(params.edge_height, params.edge_height + spread, params.edge_height - spread),
     )
@@ -114,12 +116,8 @@ def find_tissue(
     tissue = fill_pinholes(extent.middle & free, params.pinhole_um2 / cell_um2) & free
     kind[find_ink_rim(tissue, kind == RegionKind.PEN, cell_um=cell.mean_um)] = RegionKind.PEN
     tissue &= kind == RegionKind.GLASS
-    for found, name in (
-        (find_bubbles(od, tissue, cell_um=cell.mean_um), RegionKind.BUBBLE),
-        (find_dust(od, tissue, cell_um=cell.mean_um), RegionKind.DUST),
-    ):
-        kind[found & free] = name
-        tissue &= ~found
+    kind[find_dust(od, tissue, cell_um=cell.mean_um)] = RegionKind.DUST
+    tissue &= kind == RegionKind.GLASS
     section = number_sections(
         tissue,
         gap_cells=cell.to_px(params.section_gap_um),

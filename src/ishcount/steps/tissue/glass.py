@@ -16,10 +16,11 @@ Mask = npt.NDArray[np.bool_]
 
 # Light through glass is bright, nearly neutral and flat. Grey levels of block means over at least 64 pixels:
 # camera noise and JPEG leave under 1 level, the palest collagen at 4 um varies by 3 or more (measured on the
-# real fields named in docs/methods.md).
+# real fields named in docs/methods.md); glass there has channels
+# above 210 that differ by at most 11 levels.
 FLAT_LEVELS = 1.5
-NEUTRAL_LEVELS = 24
-DARKEST_GLASS = 150
+NEUTRAL_LEVELS = 16
+DARKEST_GLASS = 170
 MIN_CELLS = 50  # as for the white point: about 800 um2
 MIN_SHARE = 0.002
 MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode

@@ -17,7 +17,8 @@ Mask = npt.NDArray[np.bool_]
 # Shares of R, G and B in the optical density. Ranges of dyes in tissue, measured on the real images
 # (1st to 99th percentile): eosin R .11-.20 G .47-.58 B .30-.34; Fast Red (reference) .14 .55 .31; DAB .15-.27
 # .30-.36 .39-.53; haematoxylin R .35-.53 G .31-.36 B .12-.27. Inks: green G .15-.19; blue R .56-.61
-# B .07-.10; red R .03-.09 G .42-.55 B .36-.49. Red ink lacks the R of Fast Red and has more B than either red dye.
+# B .07-.10; red R .03-.09 G .42-.55 B .36-.49. Red ink lacks the R of Fast Red and
+# has more B than either red dye.
 MIN_INK_OD = 0.08  # mean OD: paler than this a colour cannot be told
 DARK_OD = 0.65  # mean OD of black ink; nuclei and pigment at 4 um stay below over any 70 x 70 um
 FRINGE_UM = 120.0  # ink bleeds and is out of focus over about this far (real fields with red and green pen)
