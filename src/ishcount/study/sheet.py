@@ -129,7 +129,7 @@ def with_annotations(sheet: Sheet, annotations: Path | None) -> Sheet:
         return sheet
     if not annotations.is_dir() and len(sheet.slides()) != 1:
         raise UsageError(
-            f"--annotations {annotations.name} is one file but the sheet has {len(sheet.slides())} slides; "
+            f"--annotations {annotations.name} is one file but {len(sheet.slides())} slides are given; "
             "name a folder that holds <slide_id>.geojson for each"
         )
     rows = tuple(
