@@ -91,13 +91,13 @@ def check_scan(frame: JpegFrame, data: bytes) -> bytes:
 
 def check_holes(scan: bytes, pixels: NDArray[np.uint8]) -> None:
     """DamagedTile when the stream's zeros are a hole and not the flat `pixels` (height, width, samples)."""
-    if _ZERO_RUN in scan and _flat_blocks(pixels) * 12 < _longest_zero_run(scan):
+    if _ZERO_RUN in scan and _flat_blocks(pixels) * 4 < _longest_zero_run(scan):
         raise DamagedTile("is a JPEG with a hole of zeros inside")
 
 
-# A lost sector reads as zeros. Real streams hold such runs only where blocks have no detail at all. A flat block
-# is two codes of at most 16 bits in each of three components, so zeros for n bytes stand for at least n / 12 flat
-# blocks. Where there are fewer, the zeros are a hole.
+# A lost sector reads as zeros. Real streams hold such runs only where blocks have no detail and the tables
+# were made for them: a flat block is two codes in each of three components, each the commonest and so of 4
+# bits at most. Zeros for n bytes then stand for n / 3 flat blocks or more; a hole makes few.
 _ZERO_RUN = bytes(32)
 
 
