@@ -11,6 +11,7 @@ import pandas as pd
 from ishcount.core.flags import MEANING, Flag
 from ishcount.report.confounding import warnings_of
 from ishcount.report.names import in_words
+from ishcount.report.protocol import deviations
 from ishcount.stats.wording import format_estimate, format_interval, format_number, format_p
 
 _FATAL_FLAGS = (Flag.STAIN_MISMATCH, Flag.CONTROL_MISSING, Flag.CONTROL_FAILED, Flag.FALSE_COUNT_NOT_SMALL)
@@ -80,7 +81,7 @@ def _finding(comparison: Mapping[str, Any], test: Mapping[str, Any]) -> str:
 
 
 def doubts(
-    densities: pd.DataFrame, statistics: Mapping[str, Any] | None, *, protocol: Mapping[str, Any] | None
+    densities: pd.DataFrame, statistics: Mapping[str, Any] | None, *, params: Mapping[str, Any]
 ) -> list[Doubt]:
     """What touches the answer: failed slides, flags, controls, review, small groups, no protocol."""
     tissue = densities[densities["compartment"] == "tissue"]
@@ -99,6 +100,10 @@ def doubts(
         )
     if not tissue["reviewed"].fillna(False).any():
         found.append(Doubt("care", "No slide was reviewed by a person: all counts are automatic."))
+    protocol = params["protocol"]
+    found += [
+        Doubt("care", f"Deviation: {text}") for text in deviations(protocol, params, statistics, densities)
+    ]
     if statistics and not protocol:
         found.append(
             Doubt(

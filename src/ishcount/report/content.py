@@ -14,6 +14,7 @@ from ishcount.report.answers import Answer, Doubt, answers, doubts, slide_answer
 from ishcount.report.checklists import Checklist, checklists
 from ishcount.report.dictionary import column as explained
 from ishcount.report.names import in_words
+from ishcount.report.protocol import protocol_digest
 from ishcount.report.statistics_table import statistics_table
 from ishcount.report.workbook import parameters_table
 from ishcount.stats.wording import format_interval, format_number, paper_lines, why_welch_differs
@@ -92,13 +93,13 @@ def make_report(
         title=title,
         subtitle=_subtitle(densities, patients),
         answers=tuple(answers(statistics) if statistics else slide_answers(densities)),
-        doubts=tuple(doubts(densities, statistics, protocol=params.get("protocol"))),
+        doubts=tuple(doubts(densities, statistics, params=params)),
         remarks=tuple(_remarks(statistics, params)),
         table_groups=tuple(_groups(densities, patients, statistics, _mismatches(summaries))),
         methods=tuple(methods.methods_text(densities, summaries, params, statistics, versions)),
         limitations=tuple(methods.limitations(densities, statistics, summaries)),
         checklists=tuple(checklists(methods.facts(densities, summaries, params, statistics))),
-        provenance=tuple(_provenance(densities, run)),
+        provenance=tuple(_provenance(densities, run, params["protocol"])),
         parameters=_plain_table("Parameters", parameters_table(params)),
     )
 
@@ -276,7 +277,9 @@ def _slides(densities: pd.DataFrame) -> Table:
     return Table("Slides", columns, rows, caption)
 
 
-def _provenance(densities: pd.DataFrame, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _provenance(
+    densities: pd.DataFrame, run: Mapping[str, Any], protocol: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     def distinct(name: str) -> str:
         return ", ".join(sorted(densities[name].dropna().astype(str).unique())) or "not known"
 
@@ -284,6 +287,7 @@ def _provenance(densities: pd.DataFrame, run: Mapping[str, Any]) -> list[tuple[s
     found = [
         ("ishcount", distinct("ishcount_version")),
         ("parameters digest", distinct("params_digest")),
+        ("protocol digest", protocol_digest(protocol) or "no protocol was fixed"),
         ("Python", str(machine.get("python") or "not known")),
     ]
     found += [(name, str(version)) for name, version in sorted((run.get("versions") or {}).items())]

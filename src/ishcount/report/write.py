@@ -20,6 +20,7 @@ from ishcount.report.figures.drawn import Drawn
 from ishcount.report.gallery import galleries, paths_of, thumbnail
 from ishcount.report.html import write_html
 from ishcount.report.pdf import write_pdf
+from ishcount.report.protocol import protocol_digest
 from ishcount.report.statistics_table import statistics_table
 from ishcount.report.tables import qc_table, sensitivity_table
 from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
@@ -67,6 +68,8 @@ def write_report(
     if statistics is not None:
         statistics["controls"] = list(controls) or statistics["controls"]
         statistics["confounding"] = confounding(patients, result.densities, statistics, settings)
+        statistics["design"]["protocol"] = dict(result.params.protocol)
+        statistics["design"]["protocol_digest"] = protocol_digest(result.params.protocol)
         write_json(result.folder / "statistics.json", statistics)
     inputs = _Inputs(
         densities=result.densities,

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 from ishcount.core import tables
+from ishcount.params import Params
 from ishcount.report.answers import answers, doubts, slide_answers
+
+PARAMS = Params().model_dump(mode="json")
 
 
 def densities(**changes: Any) -> pd.DataFrame:
@@ -56,9 +59,10 @@ def test_without_statistics_every_marker_has_its_density() -> None:
 
 
 def test_a_clean_study_raises_only_the_missing_protocol() -> None:
-    found = doubts(densities(), {"comparisons": [comparison(0.01)]}, protocol=None)
-    assert [doubt.level for doubt in found] == ["note"]
-    assert doubts(densities(), {"comparisons": [comparison(0.01)]}, protocol={"test": "permutation"}) == []
+    statistics = {"comparisons": [comparison(0.01)]}
+    assert [doubt.level for doubt in doubts(densities(), statistics, params=PARAMS)] == ["note"]
+    fixed = PARAMS | {"protocol": {"test": "permutation"}}
+    assert doubts(densities(), statistics, params=fixed) == []
 
 
 @pytest.mark.parametrize(
@@ -71,11 +75,11 @@ def test_a_clean_study_raises_only_the_missing_protocol() -> None:
     ],
 )
 def test_what_stands_against_a_number_is_said(changes: dict[str, str], level: str, words: str) -> None:
-    found = doubts(densities(**changes), None, protocol=None)
+    found = doubts(densities(**changes), None, params=PARAMS)
     assert [doubt.level for doubt in found if words in doubt.text] == [level]
 
 
 def test_a_study_without_negative_control_says_so_first() -> None:
-    found = doubts(densities().iloc[:1].assign(reviewed=False), None, protocol=None)
+    found = doubts(densities().iloc[:1].assign(reviewed=False), None, params=PARAMS)
     assert [doubt.level for doubt in found] == ["stop", "care"]
     assert "No negative control" in found[0].text
