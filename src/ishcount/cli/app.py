@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ishcount._version import __version__
-from ishcount.cli import counting, looking, results, statistics
+from ishcount.cli import counting, looking, phantoms, results, statistics
 from ishcount.cli.say import note, plain, say
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (counting, looking, results, statistics):
+for module in (counting, looking, statistics, results, phantoms):
     module.register(app)
 
 

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command()(report)
     app.command()(diff)
+    app.command()(review)
 
 
 def report(
@@ -82,6 +83,29 @@ def diff(
     if rows:
         say(table(["slide_id", "marker", "compartment", "what", "first", "second"], rows))
     say(f"{found['n_same']} rows are the same, {len(found['changed'])} differ")
+
+
+def review(
+    out: OutFolder,
+    slide_id: Annotated[str | None, typer.Argument(metavar="[SLIDE_ID]", help="Slide to begin with.")] = None,
+    reviewer: Annotated[
+        str | None, typer.Option("--reviewer", help="Whose decisions these are (default: your login).")
+    ] = None,
+) -> None:
+    """Open napari on a result, to look at each call and correct it (needs the extra napari).
+
+    \b
+    Example:
+      ishcount review results EM-01
+    """
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    from ishcount.core.errors import UsageError
+
+    if find_spec("napari") is None:
+        raise UsageError("review needs napari, which is not installed; pip install 'ishcount[napari]'")
+    import_module("ishcount_napari.launch").review(out, slide_id, reviewer)
 
 
 def _shown(value: object) -> str:
