@@ -141,10 +141,6 @@ def facts(
     """What a result folder knows of the items of the checklists; a key is absent where it knows nothing."""
     counting = params["density"]
     tissue = densities[densities["compartment"] == "tissue"]
-    slides = tissue.drop_duplicates("slide_id")
-    failed = slides[slides["status"].isin(["failed", "skipped"])]
-    flagged = sorted({n for text in tissue["flags"].dropna().astype(str) for n in text.split(";") if n})
-    known = [name for name in _COVARIATES if name in densities and densities[name].notna().any()]
     if not summaries:
         return {
             "groups": _counts(tissue, "group", "patients"),
@@ -152,6 +148,10 @@ def facts(
             "results": "see the answer, with 95% intervals" if statistics else "",
             "limitations": "see limitations; interpretation is the authors'",
         }
+    slides = tissue.drop_duplicates("slide_id")
+    failed = slides[slides["status"].isin(["failed", "skipped"])]
+    flagged = sorted({n for text in tissue["flags"].dropna().astype(str) for n in text.split(";") if n})
+    known = [name for name in _COVARIATES if name in densities and densities[name].notna().any()]
     given = {
         "groups": _counts(tissue, "group", "patients"),
         "numbers": f"{tissue['patient'].nunique()} patients, {len(slides)} slides",
