@@ -142,7 +142,7 @@ def facts(
     counting = params["density"]
     tissue = densities[densities["compartment"] == "tissue"]
     if not summaries:
-        return {
+        said = {
             "groups": _counts(tissue, "group", "patients"),
             "statistics": "see methods" if statistics else "",
             "results": "see the answer, with 95% intervals" if statistics else "",

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ishcount.core.files import plain_json, write_bytes
-from ishcount.report.content import Report, Table
+from ishcount.report.content import Report
 from ishcount.report.figures.drawn import Drawn
 from ishcount.report.html import TEMPLATES
+from ishcount.report.printed import Table
 
 NARROWEST, WIDEST = 4, 26  # letters: bounds of a column's share of the page
 
