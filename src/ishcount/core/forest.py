@@ -4,6 +4,7 @@ million."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,3 +57,18 @@ def _raw(
             total += value[node]
         result[row] = total
     return result
+
+
+def forest_of(content: dict[str, Any]) -> Forest:
+    """A forest from a model file's `feature_names`, `trees` (columns of equal length) and `base`."""
+    trees = content["trees"]
+    return Forest(
+        feature_names=tuple(content["feature_names"]),
+        feature=np.array(trees["feature"], np.int16),
+        threshold=np.array(trees["threshold"], np.float64),
+        left=np.array(trees["left"], np.int32),
+        right=np.array(trees["right"], np.int32),
+        value=np.array(trees["value"], np.float64),
+        roots=np.array(trees["roots"], np.int32),
+        base=float(content["base"]),
+    )

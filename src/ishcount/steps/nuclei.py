@@ -1,15 +1,20 @@
 """Nuclei in haematoxylin on a grid of about 0.5 um.
 
-Background by erosion, a local threshold held near the slide's own Otsu threshold, seeds and watershed on a
-topography of distance and stain, neighbours merged where their union is one ellipse, and each nucleus trimmed
-at a share of its own height (docs/methods.md). All normalisation is local (within 28 um) or frozen per slide,
-so a nucleus does not depend on the block it is seen in.
+A nucleus is darker than its near surroundings, whatever those are: the mask is where the stain lies above its own
+mean over about 8 um. A watershed on distance and stain cuts the mask into too many pieces, each trimmed at a share
+of its own height, so that a faint nucleus beside a dark one keeps its outline. Touching pieces are joined into a
+tree (`core.region_tree`), a judge gives every node the probability of being one whole nucleus, and the best set of
+nodes that do not overlap is taken. All normalisation is local (within 20 um) or frozen per slide, so a nucleus does
+not depend on the block it is seen in.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 
 import cv2
@@ -19,46 +24,60 @@ from pydantic import Field
 
 from ishcount.core.compiled import njit
 from ishcount.core.flags import Flag
-from ishcount.core.labels import borders, ellipse_fill, means, moments
+from ishcount.core.forest import Forest, forest_of
+from ishcount.core.labels import fill_holes, flat_parts, highest
+from ishcount.core.region_tree import (
+    AREA,
+    FEATURES,
+    LEVELS,
+    X,
+    Y,
+    choose,
+    grow_tree,
+    node_features,
+    piece_borders,
+    piece_sums,
+)
 from ishcount.core.settings import Settings
 from ishcount.core.units import PixelSize
 from ishcount.core.watershed import flood
 
 Grey = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.int16]
+Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[Any]
 FINE = 16  # smoothed planes keep 16 steps per grey level of the input, in int16
+LEVELS_PER_OD = 200  # of the input (core.optical_density)
+MODEL_FILE = "nuclei_model.json"
 
 
 class NucleiParams(Settings):
-    """How nuclei are found. Lengths in um; a grey level of the input is 0.005 OD."""
+    """How nuclei are found. Lengths in um; OD of haematoxylin above its background."""
 
     channels: Literal["haematoxylin", "all_stains"] = Field(
         "haematoxylin", description="stain in which nuclei are looked for; all_stains takes brown nuclei too"
     )
-    smooth_um: float = Field(0.7, gt=0, description="smoothing before everything, um (docs/methods.md)")
-    background_um: float = Field(
-        30.0, gt=0, description="window of the background, um: wider than any nucleus"
+    smooth_um: float = Field(
+        0.5, gt=0, description="smoothing before everything, um (real tiles: .35-.6 are alike)"
     )
-    threshold_low: float = Field(0.4, gt=0, description="floor of the threshold in units of the slide's Otsu")
-    threshold_high: float = Field(
-        0.9, gt=0, description="ceiling of the threshold in units of the slide's Otsu"
+    background_um: float = Field(18.0, gt=0, description="window of the background, um: wider than any nucleus")
+    surround_um: float = Field(
+        4.0, gt=0, description="a nucleus is darker than the mean with this sigma, um (real tiles: 2-6 are alike)"
     )
-    local_um: float = Field(20.0, gt=0, description="window of the local threshold, um: some ten nuclei")
-    stain_weight: float = Field(0.8, ge=0, description="weight of stain beside distance in the topography")
-    seed_um: float = Field(2.5, gt=0, description="seeds are maxima within this radius, um")
-    merge_fill: float = Field(
-        0.94, gt=0, le=1, description="neighbours whose union fills its ellipse so far are one"
+    floor: float = Field(
+        0.2, gt=0, description="nothing fainter is looked at, in units of the slide's Otsu (real tiles: .15-.3 are alike)"
     )
-    merge_area_um2: float = Field(160.0, gt=0, description="no merged nucleus is larger, um2")
-    min_area_um2: float = Field(
-        10.0, gt=0, description="smaller objects are no nuclei, um2 (QuPath's default too)"
+    seed_um: float = Field(0.8, gt=0, description="one seed within this radius, um: pieces, not yet nuclei")
+    trim: float = Field(
+        0.4, ge=0, lt=1, description="each piece ends at this share of its own height (best of 0-.5 on real tiles)"
     )
-    max_area_um2: float = Field(
-        400.0, gt=0, description="larger objects are no nuclei, um2 (QuPath's default too)"
-    )
-    trim: float = Field(0.4, ge=0, lt=1, description="each nucleus ends at this share of its own height")
-    min_contrast: float = Field(
-        0.5, ge=0, description="fainter objects are dropped, in units of the slide's Otsu"
+    min_area_um2: float = Field(8.0, gt=0, description="smaller objects are no nuclei, um2: 3.2 um across")
+    max_area_um2: float = Field(400.0, gt=0, description="larger objects are no nuclei, um2 (as QuPath's default)")
+    min_probability: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="less probable objects are dropped: F1 is highest where the cut is half of it, real tiles .25-.45",
     )
 
 
@@ -71,29 +90,44 @@ class NucleiCalibration:
 
 @dataclass(frozen=True)
 class Nuclei:
-    """Nuclei of one array. labels: int32 (h, w). The rest per nucleus, ordered by label.
+    """Nuclei of one array. labels: int32 (h, w), 1 to n without gaps. The rest per nucleus, ordered by label.
 
-    label int32; x_px, y_px float64 centroid (pixel centres at whole numbers); area_px int64; mean_od float64;
-    flags uint32 (`core.flags`).
+    label int32; x_px, y_px float64 centroid (pixel centres at whole numbers); area_px int64; mean_od float64 above
+    the background; aspect float64 (shorter over longer axis, 0-1); fill float64 (area over that of the ellipse of
+    the same moments, 1: convex and full); score float64 (0-1, probability of being one whole nucleus); at_border
+    bool (touches the array's edge); flags uint32 (`core.flags`).
     """
 
-    labels: npt.NDArray[np.int32]
-    label: npt.NDArray[np.int32]
+    labels: Labels
+    label: Labels
     x_px: npt.NDArray[np.float64]
     y_px: npt.NDArray[np.float64]
     area_px: npt.NDArray[np.int64]
     mean_od: npt.NDArray[np.float64]
+    aspect: npt.NDArray[np.float64]
+    fill: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float64]
+    at_border: npt.NDArray[np.bool_]
     flags: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every object that could be a nucleus: pieces int32 (h, w), the tree over them, and what is known of each node."""
+
+    pieces: Labels
+    n_pieces: int
+    children: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float32]
 
 
 def calibrate_nuclei(
     samples: Sequence[Grey], pixel_size: PixelSize, params: NucleiParams = NucleiParams()
 ) -> NucleiCalibration:
-    """The slide's own threshold from sampled haematoxylin planes (uint8, nuclei grid); 30 (0.15 OD) without
-    any."""
+    """The slide's own threshold from sampled haematoxylin planes (uint8, nuclei grid); 30 (0.15 OD) without any."""
     if not samples:
         return NucleiCalibration(30.0)
-    pooled = np.concatenate([_contrast(sample, pixel_size, params).ravel() for sample in samples])
+    pooled = np.concatenate([_contrast(_smooth(s, pixel_size, params), pixel_size, params).ravel() for s in samples])
     levels = np.clip(pooled // FINE, 0, 255).astype(np.uint8).reshape(1, -1)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return NucleiCalibration(float(max(otsu, 6.0)))  # 0.03 OD: twice the noise of a scanner
@@ -109,74 +143,119 @@ def find_nuclei(
 ) -> Nuclei:
     """Nuclei of a haematoxylin plane (uint8, 200 levels per OD) on the nuclei grid.
 
-    chromogen: the chromogen's plane, used with `all_stains` alone. Results within 20 um of the array's edge
-    are
+    chromogen: the chromogen's plane, used with `all_stains` alone. Results within 20 um of the array's edge are
     cut off there: read with that margin. An even plane gives no nuclei.
     """
     stain = haematoxylin
     if params.channels == "all_stains" and chromogen is not None:
         stain = np.maximum(haematoxylin, chromogen)
-    contrast = _contrast(stain, pixel_size, params)
-    mask = _mask(contrast, pixel_size, calibration, params)
-    topography = _topography(contrast, mask, pixel_size, params)
-    labels = flood(255 - topography, _seeds(topography, mask, pixel_size, params), mask)
-    labels = merge_neighbours(labels, contrast, pixel_size, params)
-    labels = _trim(labels, contrast, params.trim)
-    return _measure(_tidy(labels, pixel_size, params), contrast, pixel_size, calibration, params)
+    found = candidates(stain, pixel_size, calibration, params)
+    probability = probabilities(found, params)
+    owner = choose(found.children, probability - params.min_probability, found.n_pieces)
+    nodes = np.unique(owner[owner > 0])
+    renumber = np.zeros(len(found.children), np.int32)
+    renumber[nodes] = np.arange(1, len(nodes) + 1)
+    labels = fill_holes(renumber[owner][found.pieces])
+    return _measure(labels, stain, probability[nodes], pixel_size, calibration, params)
 
 
-def _odd(length_um: float, pixel_size: PixelSize) -> int:
+def candidates(
+    stain: Grey, pixel_size: PixelSize, calibration: NucleiCalibration, params: NucleiParams
+) -> Candidates:
+    """All pieces of the mask and every union of neighbours that was tried, with features (`FEATURES`)."""
+    smooth = _smooth(stain, pixel_size, params)
+    contrast = _contrast(smooth, pixel_size, params)
+    mask = _mask(smooth, contrast, pixel_size, calibration, params)
+    topography = _topography(smooth, mask, pixel_size, calibration)
+    pieces = flood(255 - topography, _seeds(topography, mask, pixel_size, params), mask)
+    pieces = flat_parts(_trim(pieces, contrast, params.trim))
+    n_pieces = int(pieces.max(initial=0))
+    gradient = cv2.morphologyEx(contrast, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).astype(np.int16)
+    nodes, children, inner = grow_tree(
+        piece_sums(pieces, n_pieces, contrast, gradient),
+        piece_borders(pieces, contrast, gradient),
+        params.max_area_um2 / pixel_size.area_um2(1),
+    )
+    level = calibration.otsu * FINE
+    return Candidates(pieces, n_pieces, children, node_features(nodes, children, inner, pixel_size.area_um2(1), level))
+
+
+@cache
+def load_model() -> Forest:
+    """The shipped trees (docs/model_card_nuclei.md)."""
+    return forest_of(json.loads((files("ishcount") / "data" / MODEL_FILE).read_text("utf-8")))
+
+
+def probabilities(found: Candidates, params: NucleiParams) -> npt.NDArray[np.float64]:
+    """Probability (n_nodes,) that each node is one whole nucleus; 0 outside the area limits."""
+    area = np.exp(found.features[:, 0].astype(np.float64))
+    allowed = (area >= params.min_area_um2) & (area <= params.max_area_um2)
+    allowed[0] = False
+    probability = np.zeros(len(allowed))
+    probability[allowed] = 1 / (1 + np.exp(-np.clip(load_model().raw(found.features[allowed]), -40, 40)))
+    return probability
+
+
+def _side(length_um: float, pixel_size: PixelSize) -> int:
+    """An odd number of pixels."""
     return 2 * max(1, round(pixel_size.to_px(length_um) / 2)) + 1
 
 
-def _contrast(stain: Grey, pixel_size: PixelSize, params: NucleiParams) -> npt.NDArray[np.int16]:
-    """Smoothed stain above its background, `FINE` steps per level, never negative."""
+def _wide_mean(plane: Plane, sigma_um: float, pixel_size: PixelSize) -> Plane:
+    """Mean with about a Gaussian's weights: two boxes, each of variance (side^2 - 1) / 12."""
+    side = _side(pixel_size.to_um((6 * pixel_size.to_px(sigma_um) ** 2 + 1) ** 0.5), pixel_size)
+    once = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.blur(once, (side, side), borderType=cv2.BORDER_REPLICATE))
+
+
+def _smooth(stain: Grey, pixel_size: PixelSize, params: NucleiParams) -> Plane:
     sigma = pixel_size.to_px(params.smooth_um)
-    smooth = cv2.GaussianBlur(stain.astype(np.int16) * FINE, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    side = _odd(params.background_um, pixel_size)
+    return np.asarray(cv2.GaussianBlur(stain.astype(np.int16) * FINE, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+
+
+def _contrast(smooth: Plane, pixel_size: PixelSize, params: NucleiParams) -> Plane:
+    """Stain above its background, the smoothed minimum of the neighbourhood; never negative."""
+    side = _side(params.background_um, pixel_size)
     floor = cv2.erode(smooth, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
     floor = cv2.blur(floor, (side // 2 | 1, side // 2 | 1), borderType=cv2.BORDER_REPLICATE)
-    return np.maximum(smooth - floor, 0)
+    return np.asarray(np.maximum(smooth - floor, 0))
 
 
 def _mask(
-    contrast: npt.NDArray[np.int16],
-    pixel_size: PixelSize,
-    calibration: NucleiCalibration,
-    params: NucleiParams,
-) -> npt.NDArray[np.uint8]:
-    """Pixels above the local threshold, pinholes filled, specks and threads opened away."""
-    side = _odd(params.local_um, pixel_size)
-    local = cv2.blur(contrast, (side, side), borderType=cv2.BORDER_REPLICATE)
-    otsu = calibration.otsu * FINE
-    threshold = np.clip(local, round(params.threshold_low * otsu), round(params.threshold_high * otsu))
-    mask = (contrast > threshold).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, disc)
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc))
-
-
-def _topography(
-    contrast: npt.NDArray[np.int16], mask: npt.NDArray[np.uint8], pixel_size: PixelSize, params: NucleiParams
+    smooth: Plane, contrast: Plane, pixel_size: PixelSize, calibration: NucleiCalibration, params: NucleiParams
 ) -> Grey:
-    """Height of each pixel, 0-255, 20 levels per um of distance: distance to the edge plus locally
-    normalised stain."""
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) * pixel_size.mean_um
-    sigma = pixel_size.to_px(params.smooth_um)
-    distance = cv2.GaussianBlur(distance, (0, 0), sigma)
-    side = _odd(params.local_um, pixel_size)
-    wide = contrast.astype(np.float32)
-    mean = cv2.blur(wide, (side, side), borderType=cv2.BORDER_REPLICATE)
-    square = cv2.blur(wide * wide, (side, side), borderType=cv2.BORDER_REPLICATE)
-    spread = np.sqrt(np.maximum(square - mean * mean, 1)) + FINE
-    stain = cv2.GaussianBlur((wide - mean) / spread, (0, 0), sigma)
-    height = (distance + params.stain_weight * np.clip(stain, -2, 3)) * 20 + 40
-    return np.where(mask > 0, np.clip(np.rint(height), 1, 255), 0).astype(np.uint8)
+    """Pixels darker than their surroundings and above the floor, pinholes filled, threads opened away."""
+    mask = smooth > _wide_mean(smooth, params.surround_um, pixel_size)
+    mask &= contrast > round(params.floor * calibration.otsu * FINE)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc)
+    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, disc))
 
 
-def _seeds(
-    topography: Grey, mask: npt.NDArray[np.uint8], pixel_size: PixelSize, params: NucleiParams
-) -> npt.NDArray[np.int32]:
+def _topography(smooth: Plane, mask: Grey, pixel_size: PixelSize, calibration: NucleiCalibration) -> Grey:
+    """Height, 1-255 inside the mask: 25 levels per um from the edge, and 25 per local unit of fine stain detail.
+
+    Detail is stain above its mean with sigma 2 um, its unit the mean detail within 12 um.
+    """
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    distance = cv2.GaussianBlur(distance, (0, 0), pixel_size.to_px(0.5))
+    detail = smooth - _wide_mean(smooth, 2.0, pixel_size)
+    unit = _wide_mean(np.abs(detail), 6.0, pixel_size)
+    return _height(distance, detail, unit, mask, 25 * pixel_size.mean_um, 25.0, 0.1 * calibration.otsu * FINE)
+
+
+@njit
+def _height(distance, detail, unit, mask, per_px, per_unit, least):  # type: ignore[no-untyped-def]
+    out = np.zeros(mask.shape, np.uint8)
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                value = 60 + per_px * distance[y, x] + per_unit * detail[y, x] / (1.25 * unit[y, x] + least)
+                out[y, x] = min(max(int(value + 0.5), 1), 255)
+    return out
+
+
+def _seeds(topography: Grey, mask: Grey, pixel_size: PixelSize, params: NucleiParams) -> Labels:
     """One seed for each maximum of the topography within `seed_um`; equal neighbours share one."""
     radius = max(1, round(pixel_size.to_px(params.seed_um)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -184,108 +263,41 @@ def _seeds(
     return np.asarray(cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)[1])
 
 
-def merge_neighbours(
-    labels: npt.NDArray[np.int32],
-    contrast: npt.NDArray[np.int16],
-    pixel_size: PixelSize,
-    params: NucleiParams,
-) -> npt.NDArray[np.int32]:
-    """Join touching pieces whose union is one full ellipse of a nucleus' size, fullest first, twice at
-    most."""
-    most = params.merge_area_um2 / pixel_size.area_um2(1)
-    for _ in range(2):
-        n = int(labels.max(initial=0))
-        if n < 2:
-            return labels
-        target = _merge_targets(moments(labels, n), borders(labels, n, contrast), most, params.merge_fill)
-        if np.array_equal(target, np.arange(n + 1)):
-            return labels
-        labels = target[labels].astype(np.int32)
-    return labels
-
-
-@njit
-def _merge_targets(moment, pairs, most_px, least_fill):  # type: ignore[no-untyped-def]
-    """Where each label goes; a label takes part in one merger a round."""
-    fill = np.zeros(len(pairs))
-    for i in range(len(pairs)):
-        union = moment[pairs[i, 0]] + moment[pairs[i, 1]]
-        if union[0] <= most_px:
-            fill[i] = ellipse_fill(union)
-    target = np.arange(len(moment))
-    free = np.ones(len(moment), np.bool_)
-    for i in np.argsort(-fill, kind="mergesort"):
-        a, b = pairs[i, 0], pairs[i, 1]
-        if fill[i] >= least_fill and free[a] and free[b]:
-            target[b] = a
-            free[a] = free[b] = False
-    return target
-
-
-def _trim(
-    labels: npt.NDArray[np.int32], contrast: npt.NDArray[np.int16], share: float
-) -> npt.NDArray[np.int32]:
-    """Each object without the pixels below `share` of its own maximum."""
-    _, top = means(labels, int(labels.max(initial=0)), contrast)
+def _trim(labels: Labels, contrast: Plane, share: float) -> Labels:
+    """Each piece without the pixels below `share` of its own maximum."""
+    top = highest(labels, int(labels.max(initial=0)), contrast)
     return np.where(contrast >= share * top[labels], labels, 0).astype(np.int32)
 
 
-def _tidy(
-    labels: npt.NDArray[np.int32], pixel_size: PixelSize, params: NucleiParams
-) -> npt.NDArray[np.int32]:
-    """Only the largest piece of each object, holes filled, and only objects of a nucleus' size."""
-    n_pieces, pieces = cv2.connectedComponents(_edges_apart(labels), connectivity=4)
-    pieces[labels == 0] = 0
-    owner = np.zeros(n_pieces, np.int64)
-    owner[pieces.ravel()] = labels.ravel()
-    size = np.bincount(pieces.ravel(), minlength=n_pieces)
-    size[0] = 0
-    order = np.lexsort((np.arange(n_pieces), -size, owner))
-    first = np.r_[True, owner[order][1:] != owner[order][:-1]]
-    pixel_um2 = pixel_size.area_um2(1)
-    fits = (size * pixel_um2 >= params.min_area_um2) & (size * pixel_um2 <= params.max_area_um2)
-    keep = np.zeros(n_pieces, np.int32)
-    keep[order[first]] = owner[order[first]]
-    keep[~fits] = 0
-    return keep[pieces]
-
-
-def _edges_apart(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-    """Mask of the labels with one-pixel gaps where two labels touch, so that components do not run
-    together."""
-    apart = labels > 0
-    apart[:, :-1] &= (labels[:, :-1] == labels[:, 1:]) | (labels[:, 1:] == 0)
-    apart[:-1] &= (labels[:-1] == labels[1:]) | (labels[1:] == 0)
-    return apart.astype(np.uint8)
-
-
 def _measure(
-    labels: npt.NDArray[np.int32],
-    contrast: npt.NDArray[np.int16],
+    labels: Labels,
+    stain: Grey,
+    score: npt.NDArray[np.float64],
     pixel_size: PixelSize,
     calibration: NucleiCalibration,
     params: NucleiParams,
 ) -> Nuclei:
-    n = int(labels.max(initial=0))
-    moment = moments(labels, n)
-    total, _ = means(labels, n, contrast)
-    here = np.flatnonzero(moment[:, 0] > 0)
-    height = total[here] / np.maximum(moment[here, 0], 1) / FINE
-    here, height = (values[height >= params.min_contrast * calibration.otsu] for values in (here, height))
-    keep = np.zeros(n + 1, np.int32)
-    keep[here] = here
-    area = moment[here, 0]
+    contrast = _contrast(_smooth(stain, pixel_size, params), pixel_size, params)
+    n = len(score)
+    sums = piece_sums(labels, n, contrast, contrast)
+    shape = node_features(sums, np.zeros((n + 1, 2), np.int64), np.zeros((n + 1, 6), np.int64), 1.0, 1.0)[1:]
+    area = sums[1:, AREA]
+    height = sums[1:, LEVELS] / np.maximum(area, 1) / FINE
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])) if labels.size else []
     faint = height < calibration.otsu
-    large = area * pixel_size.area_um2(1) > params.merge_area_um2
-    flags = np.where(faint, np.uint32(Flag.NUCLEUS_FAINT), 0) | np.where(
-        large, np.uint32(Flag.NUCLEUS_LARGE), 0
-    )
+    large = area * pixel_size.area_um2(1) > 160  # um2, 14 um across: larger than a round nucleus of skin
+    flags = np.where(faint, np.uint32(Flag.NUCLEUS_FAINT), 0) | np.where(large, np.uint32(Flag.NUCLEUS_LARGE), 0)
+    label = np.arange(1, n + 1, dtype=np.int32)
     return Nuclei(
-        labels=keep[labels],
-        label=here.astype(np.int32),
-        x_px=moment[here, 1] / np.maximum(area, 1),
-        y_px=moment[here, 2] / np.maximum(area, 1),
+        labels=labels,
+        label=label,
+        x_px=sums[1:, X] / np.maximum(area, 1),
+        y_px=sums[1:, Y] / np.maximum(area, 1),
         area_px=area,
-        mean_od=height / 200,
+        mean_od=height / LEVELS_PER_OD,
+        aspect=shape[:, FEATURES.index("aspect")].astype(np.float64),
+        fill=shape[:, FEATURES.index("fill")].astype(np.float64),
+        score=score,
+        at_border=np.isin(label, edge),
         flags=flags.astype(np.uint32),
     )
