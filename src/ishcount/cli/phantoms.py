@@ -21,7 +21,87 @@ HEADER = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    app.command()(simulate)
     app.command()(evaluate)
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for slides, truth and a sheet.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of slides.")] = 1,
+    preset: Annotated[str, typer.Option(help="easy, medium, hard, blank or rare.")] = "easy",
+    marker: Annotated[
+        list[str] | None,
+        typer.Option("--marker", metavar="NAME[:CHROMOGEN]", help="Default IFNG:fast_red; repeatable."),
+    ] = None,
+    prevalence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of nuclei that are positive.")
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="W,H", help="Width and height, um.")] = "1200,900",
+    mpp: Annotated[float, typer.Option(help="Pixel size, um.")] = 0.25,
+    state: Annotated[str, typer.Option(help="normal or inflamed tissue.")] = "normal",
+    pigment: Annotated[float, typer.Option(min=0, max=1, help="How dark the skin is.")] = 0.3,
+    quality: Annotated[int, typer.Option(min=10, max=100, help="JPEG quality.")] = 80,
+    subsampling: Annotated[
+        str, typer.Option(help="Chroma subsampling of the JPEG: 420, 422 or 444.")
+    ] = "420",
+    seed: Annotated[
+        int, typer.Option(min=0, help="The first slide's seed; each further slide takes the next.")
+    ] = 0,
+) -> None:
+    """Draw phantom slides of skin with exact truth: tiled JPEG TIFFs with pyramid and pixel size.
+
+    \b
+    Example:
+      ishcount simulate -o phantoms -n 3 --preset medium --seed 7
+      ishcount study phantoms/sheet.csv -o results
+      ishcount evaluate results phantoms
+    """
+    from ishcount.cli.options import parse_markers
+    from ishcount.truth.simulate.spec import PhantomSpec
+    from ishcount.truth.simulate.writer import write_phantom
+
+    markers = parse_markers(marker or ["IFNG:fast_red"])
+    width_um, height_um = _size(size)
+    rows = []
+    for number_ in range(n):
+        spec = PhantomSpec(
+            preset=preset, markers=tuple(markers), width_um=width_um, height_um=height_um, mpp_um=mpp,
+            chromogens=tuple("fast_red" if dye == "auto" else dye for dye in markers.values()), state=state,
+            prevalence=prevalence, pigment=pigment, jpeg_quality=quality, subsampling=subsampling,
+            seed=seed + number_,
+        )  # fmt: skip
+        slide_id = f"{preset}-{spec.seed:04d}"
+        path = write_phantom(spec, out, slide_id)
+        say(str(path))
+        pairs = zip(spec.markers, spec.chromogens, strict=True)
+        rows += [
+            {"slide": path.name, "slide_id": slide_id, "marker": name, "chromogen": dye}
+            for name, dye in pairs
+        ]
+    _write_sheet(out / "sheet.csv", rows)
+
+
+def _size(text: str) -> tuple[float, float]:
+    from ishcount.core.errors import UsageError
+
+    try:
+        width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--size {text!r} is not W,H in um; write such as 1200,900") from None
+    return width, height
+
+
+def _write_sheet(path: Path, rows: list[dict[str, str]]) -> None:
+    """A sheet of all phantoms in the folder: those drawn before stay in it."""
+    import pandas as pd
+
+    from ishcount.core.files import read_csv, write_csv
+
+    table = pd.DataFrame(rows, dtype="string")
+    if path.is_file():
+        earlier = read_csv(path, dtype="string")
+        table = pd.concat([earlier[~earlier["slide_id"].isin(table["slide_id"])], table], ignore_index=True)
+    write_csv(path, table)
 
 
 def evaluate(

@@ -12,6 +12,7 @@ from ishcount.core.errors import SlideError
 from ishcount.core.tables import DENSITIES
 from ishcount.result import SlideResult, density_rows, load_result, write_densities
 from ishcount.review.apply import apply_review
+from ishcount.study.controls import control_gate, with_control_flags
 
 FROM_SHEET = ("patient", "group", "role")
 
@@ -46,7 +47,10 @@ def refresh_reviews(out: Path) -> list[str]:
         if problem:
             problems.append(f"{slide_id}: {problem}")
     if changed:
-        write_densities(study.folder, pd.concat(parts, ignore_index=True))
+        table = pd.concat(parts, ignore_index=True)
+        if study.densities["flags"].fillna("").str.contains("CONTROL_").any():
+            table = with_control_flags(table, control_gate(table))
+        write_densities(study.folder, table)
     return problems
 
 

@@ -18,6 +18,7 @@ from ishcount.params import Params, params_toml, read_params
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
 from ishcount.study import keep, stages
+from ishcount.study.controls import control_gate, with_control_flags
 from ishcount.study.executors import Executor, make_executor
 from ishcount.study.jobs import RunOptions, StudySlide, slides_of
 from ishcount.study.lock import locked
@@ -75,9 +76,10 @@ def run_study(
 ) -> RunResult:
     """Count every slide of `sheet` into the folder `out`, and write densities, params.toml and run.json.
 
-    keep_others: rows of slides counted there before and not in this sheet stay in the table. Raises
-    UsageError (other parameters were used in `out`), LockedError, OutputError, or Stopped when ended from
-    outside; whatever happens to one slide is a row of the table and no exception.
+    keep_others: rows of slides counted there before and not in this sheet stay in the table, and nobody asks
+    for controls; else targets without a passing control are flagged. Raises UsageError (other parameters were
+    used in `out`), LockedError, OutputError, or Stopped when ended from outside; whatever happens to one
+    slide is a row of the table and no exception.
     """
     out, params, options = Path(out).absolute(), params or Params(), options or RunOptions()
     slides = slides_of(sheet, out, params, options)
@@ -201,7 +203,8 @@ class _Run:
             others = pd.read_parquet(earlier)
             mine = {slide.slide_id for slide in self.slides}
             tables.append(others[~others["slide_id"].isin(mine)])
-        return pd.concat([table for table in tables if len(table)], ignore_index=True)
+        table = pd.concat([table for table in tables if len(table)], ignore_index=True)
+        return table if keep_others else with_control_flags(table, control_gate(table))
 
     def _about(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """What differs between equal runs: when, where, how long, and the paths on this machine."""

@@ -1,0 +1,133 @@
+"""The control gate: who stands for whom, what passes, what a target without a control is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ishcount.core.tables import DENSITIES
+from ishcount.study.controls import Gate, control_gate, with_control_flags
+
+
+def rows(*given: dict[str, Any]) -> pd.DataFrame:
+    base = {
+        "compartment": "tissue", "role": "target", "marker": "IFNG", "chromogen": "fast_red", "status": "ok",
+        "area_mm2": 10.0, "n_positive": 90, "n_positive_2": 0, "n_positive_3": 0, "flags": "",
+    }  # fmt: skip
+    table = pd.DataFrame([base | row for row in given])
+    for name, kind in DENSITIES.items():
+        table[name] = (table[name] if name in table else pd.Series([None] * len(table))).astype(kind)
+    table["positive_per_mm2"] = (table["n_positive"] / table["area_mm2"]).astype("float64")
+    return table
+
+
+def control(**more: Any) -> dict[str, Any]:
+    return {"slide_id": "neg", "role": "negative_control", "marker": "dapB", "n_positive": 0} | more
+
+
+def flags(gate: Gate, table: pd.DataFrame) -> dict[str, str]:
+    flagged = with_control_flags(table, gate)
+    return dict(zip(flagged["slide_id"], flagged["flags"].fillna(""), strict=True))
+
+
+def test_a_clean_control_of_the_patient_lets_the_target_pass() -> None:
+    table = rows({"slide_id": "t", "patient": "p1"}, control(patient="p1"))
+    gate = control_gate(table)
+    assert gate.controls[0]["passed"]
+    assert gate.controls[0]["linked"] == ["t"]
+    assert gate.controls[0]["upper_limit"] == pytest.approx(0.29957, abs=1e-4)  # -ln(.05) / 10 mm2
+    assert flags(gate, table) == {"t": "", "neg": ""}
+
+
+def test_a_target_without_a_control_is_flagged() -> None:
+    table = rows(
+        {"slide_id": "t", "patient": "p1"}, {"slide_id": "u", "patient": "p2"}, control(patient="p1")
+    )
+    assert flags(control_gate(table), table) == {"t": "", "u": "CONTROL_MISSING", "neg": ""}
+
+
+def test_a_control_full_of_false_cells_fails_the_targets_it_stands_for() -> None:
+    table = rows({"slide_id": "t", "patient": "p1"}, control(patient="p1", n_positive=40))
+    gate = control_gate(table)
+    assert not gate.controls[0]["passed"]
+    assert flags(gate, table)["t"] == "CONTROL_FAILED"
+
+
+def test_the_makers_rule_of_one_dot_in_ten_cells_would_not_pass_here() -> None:
+    table = rows({"slide_id": "t", "patient": "p1"}, control(patient="p1", n_positive=5000, area_mm2=10.0))
+    assert not control_gate(table).controls[0]["passed"]
+
+
+def test_too_little_control_tissue_does_not_pass_and_says_so() -> None:
+    table = rows({"slide_id": "t", "patient": "p1", "n_positive": 10}, control(patient="p1", area_mm2=0.5))
+    entry = control_gate(table).controls[0]
+    assert not entry["passed"]
+    assert "too few to show less" in entry["reason"]
+
+
+def test_named_links_come_before_the_patient_and_the_patient_before_the_batch() -> None:
+    targets = [
+        {"slide_id": "a", "patient": "p1"},
+        {"slide_id": "b", "patient": "p2"},
+        {"slide_id": "c", "patient": "p3"},
+    ]
+
+    def linked(**more: Any) -> list[str]:
+        table = rows(*targets, control(**more)).assign(
+            batch=pd.Series(["b1", "b1", "b2", "b1"], dtype="string"),
+            control_for=pd.Series([None, None, None, more.get("control_for")], dtype="string"),
+        )
+        return list(control_gate(table).controls[0]["linked"])
+
+    assert linked(control_for="c; b", patient="p1") == ["b", "c"]
+    assert linked(patient="p1") == ["a"]
+    assert linked(patient="p9") == ["a", "b"]
+
+
+def test_a_failed_control_shows_nothing() -> None:
+    table = rows({"slide_id": "t", "patient": "p1"}, control(patient="p1", n_positive=None, area_mm2=None))
+    entry = control_gate(table).controls[0]
+    assert not entry["passed"]
+    assert "not counted" in entry["reason"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "score", "passed"), [("PPIB", 2, True), ("PPIB", 1, False), ("UBC", 2, False)]
+)
+def test_a_positive_control_passes_by_its_score(marker: str, score: int, passed: bool) -> None:
+    positive = {
+        "slide_id": "pos",
+        "role": "positive_control",
+        "marker": marker,
+        "acd_score": score,
+        "patient": "p1",
+    }
+    table = rows({"slide_id": "t", "patient": "p1"}, control(patient="p1"), positive)
+    gate = control_gate(table)
+    assert gate.controls[1]["passed"] is passed
+    assert flags(gate, table)["t"] == ("" if passed else "CONTROL_FAILED")
+
+
+def test_limits_are_given_per_batch_in_cells_per_mm2() -> None:
+    blanks = [control(slide_id=f"n{k}", n_positive=k, n_positive_2=0) for k in range(4)]
+    table = rows({"slide_id": "t"}, *blanks).assign(batch=pd.Series(["b1"] * 5, dtype="string"))
+    limits = control_gate(table).controls[-1]
+    assert (limits["role"], limits["batch"], limits["n_blanks"], limits["area_mm2"]) == (
+        "limits",
+        "b1",
+        4,
+        40.0,
+    )
+    assert limits["limit_of_blank"]["estimate"] < limits["limit_of_detection"]["estimate"]
+    assert limits["min_dots"]["estimate"] in (1, 2)
+
+
+def test_flags_are_replaced_and_not_piled_up() -> None:
+    table = rows(
+        {"slide_id": "t", "flags": "BLURRED;CONTROL_MISSING", "patient": "p1"}, control(patient="p1")
+    )
+    once = with_control_flags(table, control_gate(table))
+    assert list(once["flags"]) == ["BLURRED", ""]
+    assert list(with_control_flags(once, control_gate(once))["flags"]) == ["BLURRED", ""]
