@@ -90,7 +90,8 @@ def doubts(
         return _sorted([Doubt("care", text), *_of_comparison(statistics)])
     found = [*_slides_lost(tissue), *_flagged(tissue)]
     found += _of_comparison(statistics)
-    if not (tissue["role"] == "negative_control").any():
+    told = any(MEANING[Flag.CONTROL_MISSING][1:] in doubt.text for doubt in found)
+    if not told and not (tissue["role"] == "negative_control").any():
         found.append(
             Doubt(
                 "stop",
@@ -125,6 +126,11 @@ def _of_comparison(statistics: Mapping[str, Any] | None) -> list[Doubt]:
     if not statistics:
         return []
     warned = [Doubt("stop", text) for text in warnings_of(statistics.get("confounding") or [])]
+    warned += [
+        Doubt("stop", f"Control {entry['slide_id']} did not pass: {entry['reason']}.")
+        for entry in statistics.get("controls") or []
+        if entry["role"] != "limits" and not entry["passed"]
+    ]
     return [*_small_groups(statistics["comparisons"]), *warned]
 
 

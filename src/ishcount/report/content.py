@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from ishcount.core.flags import MEANING, Flag
-from ishcount.report import methods
+from ishcount.report import blanks, methods
 from ishcount.report.answers import Answer, Doubt, answers, doubts, slide_answers
 from ishcount.report.checklists import Checklist, checklists
 from ishcount.report.printed import (
     Table,
     as_printed,
-    flat_rows,
     printed_checks,
+    printed_controls,
     printed_patients,
     printed_slides,
     printed_statistics,
@@ -98,7 +98,8 @@ def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) ->
     compared = [
         c for c in statistics["comparisons"] if c["compartment"] == "tissue" and c["control"] is not None
     ]
-    found = [text for c in compared if (text := why_welch_differs(c))]
+    found = [text for c in compared for text in blanks.remarks(c)]
+    found += [text for c in compared if (text := why_welch_differs(c))]
     if params["statistics"]["paper_mode"]:
         found = [*paper_lines(dict(statistics)), *found]
     return found
@@ -112,24 +113,19 @@ def _groups(
 ) -> list[TableGroup]:
     found = []
     if statistics:
-        found.append(
-            TableGroup("statistics", "Statistics", (printed_statistics(statistics),), _design(statistics))
-        )
-        checks = statistics.get("confounding") or []
-        if checks:
+        tables = (printed_statistics(statistics),)
+        found.append(TableGroup("statistics", "Statistics", tables, _design(statistics)))
+        if checks := statistics.get("confounding") or []:
             lines = (
-                "A covariate that differs between groups may be what is seen. P: covariate against group.",
+                "A covariate that differs between groups may be what is seen; P: covariate against group.",
             )
-            found.append(
-                TableGroup(
-                    "confounding", "Could something else explain it?", (printed_checks(checks),), lines
-                )
-            )
+            tables = (printed_checks(checks),)
+            found.append(TableGroup("confounding", "Could something else explain it?", tables, lines))
     if len(patients):
         found.append(TableGroup("patients", "Patients", (printed_patients(patients),)))
     quality = [printed_slides(densities)] if densities["slide_id"].notna().any() else []
     if statistics and statistics.get("controls"):
-        quality.insert(0, as_printed("Controls", pd.DataFrame(flat_rows(statistics["controls"]))))
+        quality = [*printed_controls(statistics["controls"]), *quality]
     said = [f"{name}: {MEANING[Flag[name]]}." for name in methods.flag_rows(densities)]
     said += [f"{slide}: {text}." for slide, text in mismatches]
     group = TableGroup("quality", "Quality and controls", tuple(quality), tuple(said))

@@ -148,6 +148,7 @@ def facts(
             "results": "see the answer, with 95% intervals" if statistics else "",
             "limitations": "see limitations; interpretation is the authors'",
         }
+        return {key: text for key, text in said.items() if text}
     slides = tissue.drop_duplicates("slide_id")
     failed = slides[slides["status"].isin(["failed", "skipped"])]
     flagged = sorted({n for text in tissue["flags"].dropna().astype(str) for n in text.split(";") if n})

@@ -155,6 +155,72 @@ def printed_slides(densities: pd.DataFrame) -> Table:
     return Table("Slides", columns, rows, caption)
 
 
+def printed_controls(controls: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Controls with their verdict, then the limits that blanks set; `controls` of statistics.json."""
+    judged = [entry for entry in controls if entry["role"] != "limits"]
+    limits = [entry for entry in controls if entry["role"] == "limits"]
+    names = (
+        "Control", "Marker", "Role", "Verdict", "Stands for", "Positive", "Area (mm\u00b2)", "per mm\u00b2",
+        "Upper limit", "Allowed", "Reason",
+    )  # fmt: skip
+    rows = tuple(
+        Row(
+            (
+                _text(entry["slide_id"]),
+                _text(entry["marker"]),
+                _text(entry["role"]).replace("_", " "),
+                "passed" if entry["passed"] else "not passed",
+                _some(entry["linked"]),
+                _number(entry["n_positive"], 0),
+                _number(entry["area_mm2"], 3),
+                _number(entry.get("positive_per_mm2")),
+                _number(entry.get("upper_limit")),
+                _number(entry.get("limit")),
+                _text(entry["reason"]),
+            )
+        )
+        for entry in judged
+    )
+    caption = (
+        "A negative control passes when the upper 95% limit of its positive cells per mm\u00b2 is small."
+    )
+    columns = tuple(Column(name, name in names[5:10]) for name in names)
+    tables = [Table("Controls", columns, rows, caption)] if judged else []
+    return [*tables, _printed_limits(limits)] if limits else tables
+
+
+def _printed_limits(limits: Sequence[Mapping[str, Any]]) -> Table:
+    names = (
+        "Batch", "Dye", "Blanks", "Area (mm\u00b2)", "Limit of blank", "of detection", "of quantitation",
+        "Least copies", "Reason",
+    )  # fmt: skip
+    rows = tuple(
+        Row(
+            (
+                _text(entry["batch"]) or "all",
+                in_words(entry["chromogen"]),
+                _number(entry["n_blanks"], 0),
+                _number(entry["area_mm2"], 3),
+                _number(entry["limit_of_blank"]["estimate"]),
+                _number(entry["limit_of_detection"]["estimate"]),
+                _number(entry["limit_of_quantitation"]["estimate"]),
+                _number(entry["min_dots"]["estimate"], 0),
+                _text(entry["min_dots"]["reason"]),
+            )
+        )
+        for entry in limits
+    )
+    caption = (
+        "What blanks allow to be claimed, in positive cells per mm\u00b2 (terms of CLSI EP17); least copies: "
+        "the smallest min_dots that keeps false cells within the budget, the same for every group."
+    )
+    return Table("Limits", tuple(Column(name, name in names[2:8]) for name in names), rows, caption)
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def as_printed(title: str, table: pd.DataFrame) -> Table:
     """Any table, its columns as they are named."""
     columns = tuple(
@@ -162,18 +228,6 @@ def as_printed(title: str, table: pd.DataFrame) -> Table:
     )
     rows = tuple(Row(tuple(_any(value) for value in row)) for row in table.astype(object).to_numpy().tolist())
     return Table(title, columns, rows)
-
-
-def flat_rows(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Entries of statistics.json as rows: intervals as text, nested mappings left to the workbook."""
-    return [
-        {
-            name: format_interval(value) if name.endswith("ci") and isinstance(value, list) else value
-            for name, value in entry.items()
-            if not isinstance(value, Mapping)
-        }
-        for entry in entries
-    ]
 
 
 def _any(value: Any) -> str:

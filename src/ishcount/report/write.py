@@ -13,6 +13,7 @@ import pandas as pd
 from ishcount.core.errors import UsageError
 from ishcount.core.files import write_json
 from ishcount.params import Params
+from ishcount.report.blanks import with_blanks
 from ishcount.report.confounding import confounding, rows_of
 from ishcount.report.content import Report, make_report
 from ishcount.report.figures import effects, groups
@@ -28,6 +29,7 @@ from ishcount.result import StudyResult, load_result
 from ishcount.stats.compare import compare_groups
 from ishcount.stats.patients import patient_densities
 from ishcount.stats.settings import StatisticsParams
+from ishcount.study.controls import control_gate
 
 # XLSX wants a date of making; equal results must give equal bytes, so it is this one.
 FIXED_DATE = datetime(2000, 1, 1)
@@ -52,21 +54,20 @@ def write_report(
     case: str | None = None,
     control: str | None = None,
     paper_mode: bool = False,
-    controls: Sequence[Mapping[str, Any]] = (),
     with_gallery: bool = True,
 ) -> dict[str, Any] | None:
     """Rebuild densities.xlsx, statistics.json, figures, report.html and report.pdf of a result folder.
 
-    case, control: groups to compare, else those of the parameters. controls: what the control gate found, one
-    mapping per control, put into statistics.json. Returns the statistics, or None where the sheet names no
-    groups. Raises UsageError when two groups are there and nobody said which is the case, or `out` holds no
-    result.
+    case, control: groups to compare, else those of the parameters. with_gallery: also read the slides, for
+    pictures of the positive cells. Returns the statistics, or None where the sheet names no groups. Raises
+    UsageError when two groups are there and nobody said which is the case, or `out` holds no result.
     """
     result = load_result(out)
     settings = _settings(result.params.statistics, case, control, paper_mode)
     statistics, patients = _compare(result.densities, settings)
     if statistics is not None:
-        statistics["controls"] = list(controls) or statistics["controls"]
+        statistics["controls"] = control_gate(result.densities).controls
+        statistics["comparisons"] = with_blanks(statistics, patients, result.densities)
         statistics["confounding"] = confounding(patients, result.densities, statistics, settings)
         statistics["design"]["protocol"] = dict(result.params.protocol)
         statistics["design"]["protocol_digest"] = protocol_digest(result.params.protocol)
