@@ -71,25 +71,25 @@ def _edge(weight: Array) -> Array:
 
 
 def _fibres(tissue: Tissue, place: Window) -> Array:
-    """Wavy bundles in two directions with finer fibrils, about 0 to 1.2."""
+    """Wavy bundles in two directions with finer fibrils, about 0.3 to 1.2."""
     x, y = place.x_um, place.y_um
     clouds = noise_tile(*_CLOUDS)
     warp = sample_tile(clouds, x * 0.35, y * 0.35)
     turn = tissue.angle_rad + 0.25
     bundles = np.full(x.shape, -9, np.float32)
-    for number, (angle, along, across) in enumerate(((turn, 0.30, 1.05), (turn + 0.75, 0.36, 1.25))):
+    for number, (angle, along, across) in enumerate(((turn, 0.42, 1.5), (turn + 0.8, 0.5, 1.8))):
         u = np.cos(angle) * x + np.sin(angle) * y + 300 * number
         v = np.cos(angle) * y - np.sin(angle) * x + 9 * warp
         bundles = np.maximum(bundles, sample_tile(noise_tile(*_FIBRES), u * along, v * across))
     u, v = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x + 9 * warp
     fibrils = sample_tile(noise_tile(*_FIBRES), u * 1.1 + 500, v * 5.5)
-    return np.asarray(np.clip(0.5 + 0.36 * bundles, 0.06, 1.15) + 0.09 * fibrils)
+    return np.asarray(0.30 + 0.85 / (1 + np.exp(-2.6 * (bundles - 0.25))) + 0.10 * fibrils)
 
 
 def _weave(along_um: Array, surface_um: Array) -> Array:
     """Thin crossing lamellae: the zero lines of noise stretched along the surface."""
-    noise = sample_tile(noise_tile(*_WEAVE), along_um * 0.42, surface_um * 1.9)
-    return np.asarray(0.22 + 1.3 * np.exp(-((noise / 0.22) ** 2)))
+    noise = sample_tile(noise_tile(*_WEAVE), along_um * 0.75, surface_um * 3.6)
+    return np.asarray(0.35 + 1.1 * np.exp(-((noise / 0.3) ** 2)))
 
 
 def _cells(labels: npt.NDArray[np.uint32]) -> Array:
@@ -100,16 +100,24 @@ def _cells(labels: npt.NDArray[np.uint32]) -> Array:
     border = np.zeros(labels.shape, np.float32)
     border[1:] = nearest[1:] != nearest[:-1]
     border[:, 1:] = np.maximum(border[:, 1:], nearest[:, 1:] != nearest[:, :-1])
-    return np.asarray(1 - 1.6 * cv2.GaussianBlur(border, (0, 0), 1.4))
+    return np.asarray(1 - 1.5 * cv2.GaussianBlur(border, (0, 0), 2.2))
+
+
+def solid_weight(place: Window, layers: Layers) -> Array:
+    """Where there is tissue: 0-1, half at its border."""
+    return _edge(place.enlarge(layers.solid))
 
 
 def add_tissue(
-    od: Array, place: Window, tissue: Tissue, layers: Layers, staining: Staining, labels: npt.NDArray[np.uint32]
-) -> Array:
-    """Add the tissue between nuclei to `od` (3, rows, columns); returns the weight of solid tissue (0-1)."""
-    solid = _edge(place.enlarge(layers.solid))
-    if not solid.any():
-        return solid
+    od: Array,
+    place: Window,
+    tissue: Tissue,
+    layers: Layers,
+    solid: Array,
+    staining: Staining,
+    labels: npt.NDArray[np.uint32],
+) -> None:
+    """Add the tissue between nuclei to `od` (3, rows, columns)."""
     clouds = 1 + 0.10 * sample_tile(noise_tile(*_CLOUDS), place.x_um * 1.2, place.y_um * 1.2)
     grain = 1 + 0.10 * sample_tile(noise_tile(5, 1.2), place.x_um * 4, place.y_um * 4)
     corneum, epithelium, hair = (_edge(place.enlarge(raster)) for raster in (layers.corneum, layers.epithelium, layers.hair))
@@ -127,15 +135,25 @@ def add_tissue(
             textured = amount * solid * clouds * grain
             for channel in range(3):
                 od[channel] += np.float32(vector[channel]) * textured
-    return solid
 
 
-def add_chromogen_haze(od: Array, place: Window, layers: Layers, solid: Array, vector: npt.NDArray[np.float64], od_tissue: float, od_corneum: float) -> None:
+def add_chromogen_background(
+    od: Array,
+    place: Window,
+    tissue: Tissue,
+    layers: Layers,
+    solid: Array,
+    vector: npt.NDArray[np.float64],
+    od_tissue: float,
+    od_corneum: float,
+) -> None:
     """Add the faint overall background of a chromogen, and what the corneum holds of it."""
     amount = od_tissue * solid
     if od_corneum:
-        streaks = 1 + 0.6 * sample_tile(noise_tile(*_CLOUDS), place.x_um * 3, place.y_um * 3)
-        amount = amount + od_corneum * _edge(place.enlarge(layers.corneum)) * np.clip(streaks, 0, 3) * solid
+        streaks = 1 + 0.5 * sample_tile(
+            noise_tile(*_CLOUDS), place.enlarge(tissue.along_um) * 1.5, place.enlarge(tissue.surface_um) * 7
+        )
+        amount = amount + od_corneum * _edge(place.enlarge(layers.corneum)) * np.clip(streaks, 0.2, 3) * solid
     for channel in range(3):
         od[channel] += np.float32(vector[channel]) * amount
 
@@ -149,7 +167,7 @@ def add_artefacts(od: Array, place: Window, artefacts: Artefacts, chromogen: npt
     for raster, vector, roughness in (
         (artefacts.ink_od, artefacts.ink, 0.12),
         (artefacts.dust_od, NEUTRAL, 0.25),
-        (artefacts.edge_od, chromogen, 0.55),
+        (artefacts.edge_od, chromogen, 0.35),
     ):
         if raster.any():
             amount = place.enlarge(raster) * np.clip(1 + roughness * grain, 0.1, None)

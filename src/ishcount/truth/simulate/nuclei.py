@@ -45,11 +45,11 @@ class Kind:
 KINDS = {
     "endothelial": Kind(4.6, 1.5, 0.15, 1.0, 6.0, 0.05),
     "glandular": Kind(3.5, 3.0, 0.10, 0.9, 6.4, 0.05),
-    "basal": Kind(4.3, 3.0, 0.12, 1.05, 7.0, 0.05),
-    "spinous": Kind(4.7, 3.9, 0.12, 0.75, 10.4, 0.05),
-    "granular": Kind(5.0, 2.4, 0.15, 0.7, 11.5, 0.06),
+    "basal": Kind(4.2, 2.9, 0.12, 1.05, 6.5, 0.05),
+    "spinous": Kind(4.6, 3.8, 0.12, 0.75, 9.2, 0.05),
+    "granular": Kind(5.0, 2.4, 0.15, 0.7, 10.5, 0.06),
     "follicular": Kind(4.3, 3.2, 0.12, 0.95, 8.2, 0.05),
-    "lymphocyte": Kind(3.2, 2.85, 0.10, 1.3, 6.6, 0.05),
+    "lymphocyte": Kind(3.2, 2.85, 0.10, 1.3, 6.3, 0.05),
     "macrophage": Kind(4.6, 3.2, 0.15, 0.7, 9.0, 0.14),
     "fibroblast": Kind(6.3, 1.7, 0.22, 0.95, 9.0, 0.10),
     "pyknotic": Kind(2.4, 2.1, 0.15, 1.7, 6.5, 0.06),
@@ -96,8 +96,8 @@ def _densities(spec: PhantomSpec, skin: Skin) -> dict[str, Floats]:
         "spinous": 0.035 * (viable & ~basal & ~granular),
         "follicular": 0.045 * (code == FOLLICLE),
         "lymphocyte": 0.06 * skin.infiltrate**1.5 * (dermis | viable),
-        "macrophage": 0.0006 * dermis * (0.4 + 3 * skin.infiltrate),
-        "fibroblast": 0.0011 * dermis * patches,
+        "macrophage": 0.0007 * dermis * (0.4 + 3 * skin.infiltrate),
+        "fibroblast": 0.0015 * dermis * patches,
     }
 
 

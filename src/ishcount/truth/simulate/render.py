@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ishcount.core.errors import UsageError
 from ishcount.truth.simulate import paint
-from ishcount.truth.simulate.background import Window, add_artefacts, add_chromogen_haze, add_tissue, window
+from ishcount.truth.simulate.background import Window, add_artefacts, add_chromogen_background, add_tissue, solid_weight, window
 from ishcount.truth.simulate.camera import Camera, draw_camera, expose, transmit
 from ishcount.truth.simulate.randomness import Array, noise_tile, stream
 from ishcount.truth.simulate.scene import Scene, draw_scene, nucleus_shapes
@@ -113,17 +113,28 @@ def draw_density(canvas: Canvas, x_px: int, y_px: int, columns: int, rows: int) 
         od, labels, left, top, step, canvas.shapes[here], canvas.shape_ids[here], scene.staining.haematoxylin,
         noise_tile(9, 1.6), contrast,
     )  # fmt: skip
-    solid = add_tissue(od, place, scene.skin.tissue, scene.layers, scene.staining, labels)
-    held = 0.16 * scene.spec.preset_numbers.confounders.get("corneum", 0.0)
-    background = scene.staining.chromogen_background_od
-    for number, vector in enumerate(scene.staining.chromogens):
-        add_chromogen_haze(od, place, scene.layers, solid, vector, background, held if number == 0 else 0.0)
+    solid = solid_weight(place, scene.layers)
+    od *= solid  # nuclei end where the tissue does
+    labels[solid < 0.5] = 0
+    if solid.any():
+        _add_background(od, place, scene, solid, labels)
     paint.stamp_red_cells(od, left, top, step, canvas.red_cells[_near(canvas.red_cells, box, 6)], scene.staining.red_cell)
     paint.stamp_blobs(od, left, top, step, canvas.hazes[_near(canvas.hazes, box, 75)], scene.staining.chromogens[0])
     rows_here = _near(canvas.particles[0], box, 8)
     paint.stamp_particles(od, left, top, step, canvas.particles[0][rows_here], canvas.particles[1][rows_here])
     add_artefacts(od, place, scene.artefacts, scene.staining.chromogens[0])
     return od, labels, place
+
+
+def _add_background(od: Array, place: Window, scene: Scene, solid: Array, labels: npt.NDArray[np.uint32]) -> None:
+    tissue, staining = scene.skin.tissue, scene.staining
+    add_tissue(od, place, tissue, scene.layers, solid, staining, labels)
+    held = 0.16 * scene.spec.preset_numbers.confounders.get("corneum", 0.0)
+    for number, vector in enumerate(staining.chromogens):
+        corneum_od = held if number == 0 else 0.0
+        add_chromogen_background(
+            od, place, tissue, scene.layers, solid, vector, staining.chromogen_background_od, corneum_od
+        )
 
 
 def _near(rows: np.ndarray, box: tuple[float, float, float, float], reach_um: float) -> np.ndarray:
@@ -133,7 +144,7 @@ def _near(rows: np.ndarray, box: tuple[float, float, float, float], reach_um: fl
 
 
 def render_block(canvas: Canvas, row: int, column: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
-    """Pixels (before JPEG) and nucleus labels of one block of the fixed grid of 1024 stored pixels."""
+    """Pixels (before JPEG) and nucleus labels (on the nuclei grid) of one block of 1024 stored pixels."""
     k, spec = canvas.sampling, canvas.scene.spec
     width, height = spec.shape_px
     margin = -(-MARGIN_PX // k) * k
@@ -146,9 +157,12 @@ def render_block(canvas: Canvas, row: int, column: int) -> tuple[npt.NDArray[np.
     side_x, side_y = (width * spec.mpp_um, height * spec.mpp_um)
     over = (place.x_um[k // 2 :: k, k // 2 :: k] / side_x * 2 - 1, place.y_um[k // 2 :: k, k // 2 :: k] / side_y * 2 - 1)
     rgb = expose(canvas.camera, light, over, (row, column))
-    inner = margin // k
-    centre = labels[margin + k // 2 : margin + out_h * k : k, margin + k // 2 : margin + out_w * k : k]
-    return rgb[inner : inner + out_h, inner : inner + out_w], centre[:out_h, :out_w]
+    inner, every = margin // k, k * spec.label_factor
+    first = margin + every // 2
+    return (
+        rgb[inner : inner + out_h, inner : inner + out_w],
+        labels[first : margin + out_h * k + every // 2 : every, first : margin + out_w * k + every // 2 : every],
+    )
 
 
 def render_strips(canvas: Canvas) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]]:

@@ -43,7 +43,7 @@ class Preset:
     prevalence: float = 0.15  # positive share of the nuclei
     background_per_mm2: float = 20.0  # dots that belong to no cell
     copies_mean: float = 4.0  # per positive cell, at least 1
-    dot_od: float = 0.62  # peak of a sharp dot of 1 um
+    dot_od: float = 0.70  # peak of a sharp dot of 1 um
     dot_od_spread: float = 0.30  # sd of its logarithm
     out_of_focus: float = 0.10  # share of dots, and of nuclei
     clustered: float = 0.25  # share of cells with many copies whose dots touch
@@ -52,10 +52,10 @@ class Preset:
     nuclear_od_spread: float = 0.22  # sd of its logarithm, nucleus to nucleus
     faint: float = 0.08  # share of nuclei with a third of the stain
     chromatin_contrast: float = 0.30
-    tint_od: float = 0.16  # collagen and cytoplasm
+    tint_od: float = 0.20  # collagen and cytoplasm
     packing: float = 0.86  # least distance of lymphocytes in mean diameters; below 1 they overlap
     stain_spread_deg: float = 4.0  # how far a slide's stain vectors lie from their means
-    blur_um: float = 0.32  # sd of the optics' point spread
+    blur_um: float = 0.26  # sd of the optics' point spread
     noise: float = 0.010  # of full scale, at white
     sharpening: float = 0.35
     tears: float = 0.6
@@ -71,16 +71,16 @@ _MEDIUM = {
 _HARD = dict.fromkeys(CONFOUNDERS, 1.0) | {"fold": 0.5, "pen": 0.4, "bubble": 0.5, "edge_drying": 0.5}
 PRESETS = {
     "easy": Preset(
-        background_per_mm2=5.0, copies_mean=5.0, dot_od=0.80, dot_od_spread=0.2, out_of_focus=0.03,
+        background_per_mm2=5.0, copies_mean=5.0, dot_od=0.90, dot_od_spread=0.2, out_of_focus=0.03,
         clustered=0.12, out_of_plane=0.01, nuclear_od=0.85, nuclear_od_spread=0.12, faint=0.02,
-        chromatin_contrast=0.18, tint_od=0.10, packing=0.98, stain_spread_deg=2.5, blur_um=0.25, noise=0.005,
+        chromatin_contrast=0.18, tint_od=0.15, packing=0.98, stain_spread_deg=2.5, blur_um=0.20, noise=0.005,
         sharpening=0.3, tears=0.3, jpeg_quality=92, confounders={"red_cell": 0.2, "uneven_light": 0.3},
     ),
     "medium": Preset(confounders=_MEDIUM),
     "hard": Preset(
-        background_per_mm2=50.0, copies_mean=3.2, dot_od=0.50, dot_od_spread=0.40, out_of_focus=0.20,
+        background_per_mm2=50.0, copies_mean=3.2, dot_od=0.56, dot_od_spread=0.40, out_of_focus=0.20,
         clustered=0.4, out_of_plane=0.07, nuclear_od=0.66, nuclear_od_spread=0.30, faint=0.16,
-        chromatin_contrast=0.45, tint_od=0.24, packing=0.74, stain_spread_deg=6.0, blur_um=0.40, noise=0.018,
+        chromatin_contrast=0.45, tint_od=0.24, packing=0.74, stain_spread_deg=6.0, blur_um=0.34, noise=0.018,
         sharpening=0.7, tears=1.0, jpeg_quality=75, confounders=_HARD,
     ),
     "blank": Preset(prevalence=0.0, background_per_mm2=0.0, confounders=_MEDIUM),
@@ -130,7 +130,7 @@ class PhantomSpec:
                 f"a phantom needs one chromogen per marker, found {len(self.markers)} markers and "
                 f"{len(self.chromogens)} chromogens; give as many of each"
             )
-        _within("mpp_um", self.mpp_um, 0.1, 2.0)
+        _within("mpp_um", self.mpp_um, 0.12, 2.0)
         _within("pigment", self.pigment, 0.0, 1.0)
         _within("seed", self.seed, 0, 2**63)
         preset = self.preset_numbers
@@ -149,6 +149,11 @@ class PhantomSpec:
             return self.size_px
         width, height = (round(side * 1000 / self.mpp_um) for side in self.size_mm)
         return width, height
+
+    @property
+    def label_factor(self) -> int:
+        """Level-0 pixels per pixel of the nuclei's label image, each way: it has about 0.5 um/px."""
+        return max(1, round(0.5 / self.mpp_um))
 
     @property
     def preset_numbers(self) -> Preset:

@@ -171,16 +171,16 @@ def _infiltrate(spec: PhantomSpec, tissue: Tissue, rings: list[Ring]) -> Array:
     cuffs = np.zeros((rows, columns), np.float32)
     for ring in rings:
         share = rng.random()
-        if ring.kind != "vessel" or share > (0.6 if inflamed else 0.25):
+        if ring.kind != "vessel" or share > (0.75 if inflamed else 0.25):
             continue
-        spread = rng.uniform(14, 32) if inflamed else rng.uniform(8, 14)
+        spread = rng.uniform(16, 38) if inflamed else rng.uniform(8, 14)
         window, r = rho((rows, columns), ring, 3 * spread)
         strength = (rng.uniform(0.5, 1.0) if inflamed else rng.uniform(0.15, 0.4))
         cuffs[window] = np.maximum(cuffs[window], strength * np.exp(-((r * 3) ** 2) / 2))
     patches = np.clip(0.6 + 0.6 * field(rng, (rows, columns), 90), 0, 1)
     if inflamed:
-        band = np.exp(-np.maximum(tissue.depth_um, 0) / 28) * (tissue.depth_um > -14) * rng.uniform(0.25, 0.65)
+        band = np.exp(-np.maximum(tissue.depth_um, 0) / 28) * (tissue.depth_um > -14) * rng.uniform(0.3, 0.75)
         cuffs = np.maximum(cuffs, band * patches)
-    return np.asarray(np.clip(cuffs + (0.03 if inflamed else 0.01), 0, 1) * (tissue.code == DERMIS), np.float32) + (
+    return np.asarray(np.clip(cuffs + (0.05 if inflamed else 0.02), 0, 1) * (tissue.code == DERMIS), np.float32) + (
         np.asarray(0.05 * patches * inflamed * (tissue.depth_um > -25) * (tissue.depth_um < 0), np.float32)
     )

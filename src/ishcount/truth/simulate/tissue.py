@@ -165,5 +165,5 @@ def _collagen(spec: PhantomSpec, depth_um: Array) -> Array:
     papillary = np.exp(-np.maximum(depth_um, 0) / 60)
     patches = field(rng, depth_um.shape, 110)
     oedema = 0.55 if spec.state == "inflamed" else 0.15
-    swollen = oedema * papillary * np.clip(0.7 + 0.5 * patches, 0, 1.3)
-    return np.asarray(np.clip(1 - 0.25 * papillary - swollen + 0.12 * patches, 0.2, 1.4), np.float32)
+    swollen = oedema * papillary * np.clip(0.6 + 0.5 * patches, 0, 1.2)
+    return np.asarray(np.clip(1 - 0.25 * papillary - swollen + 0.12 * patches, 0.42, 1.4), np.float32)

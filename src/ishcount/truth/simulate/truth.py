@@ -19,6 +19,7 @@ from ishcount.truth.simulate.spec import PhantomSpec
 from ishcount.truth.simulate.tissue import CODE_NAMES, GLASS, GRID_UM, HOLE
 
 FORMAT = 1
+LABEL_FILE = "nuclei_labels.tif"
 VIABLE = ("epidermis", "dermis", "follicle", "gland")
 
 
@@ -29,8 +30,8 @@ class PhantomTruth:
     `nuclei`: nucleus_id, x_um, y_um, kind, compartment, area_um2, faint, in_focus, in_plane, counted (in the plane
     and on countable tissue) and per marker `M_copies`, `M_positive` (at least one dot of its own, and in the plane).
     `dots`: dot_id, marker, x_um, y_um, nucleus_id (0: none), strength_od_um2, diameter_um, in_focus, clustered.
-    `code` (see `CODE_NAMES`) and `artefacts` (see `ARTEFACT_BITS`): uint8 at `grid_um`. `labels`: uint32 at level 0,
-    or None when it was not kept. `areas_mm2`: outline, tissue, viable, every compartment and artefact.
+    `code` (see `CODE_NAMES`) and `artefacts` (see `ARTEFACT_BITS`): uint8 at `grid_um`. `labels`: uint32 of
+    (rows, columns) on the nuclei grid, one pixel for `label_factor` level-0 pixels each way, or None. `area_mm2`: outline, tissue, viable, every compartment and artefact.
     """
 
     spec: dict[str, Any]
@@ -40,10 +41,11 @@ class PhantomTruth:
     code: npt.NDArray[np.uint8]
     artefacts: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint32] | None
-    areas_mm2: dict[str, float]
+    area_mm2: dict[str, float]
     epidermis_mm: float
     junction_mm: float
     stains: dict[str, list[float]]
+    label_factor: int
     grid_um: float = GRID_UM
 
     @property
@@ -58,7 +60,7 @@ class PhantomTruth:
 
 
 def truth_of(scene: Scene, labels: npt.NDArray[np.uint32] | None) -> PhantomTruth:
-    """The truth of a scene; `labels` at level 0 when they are to be kept."""
+    """The truth of a scene; `labels` when they are to be kept."""
     tissue, bits = scene.skin.tissue, scene.artefacts.bits
     return PhantomTruth(
         spec=spec_dict(scene.spec),
@@ -68,10 +70,11 @@ def truth_of(scene: Scene, labels: npt.NDArray[np.uint32] | None) -> PhantomTrut
         code=tissue.code,
         artefacts=bits,
         labels=labels,
-        areas_mm2=_areas_mm2(tissue.code, tissue.outline, bits),
+        area_mm2=_areas_mm2(tissue.code, tissue.outline, bits),
         epidermis_mm=tissue.profile.epidermis_mm,
         junction_mm=tissue.profile.junction_mm,
         stains=_stains(scene),
+        label_factor=scene.spec.label_factor,
     )
 
 
@@ -138,10 +141,20 @@ def save_truth(truth: PhantomTruth, folder: Path) -> None:
     write_json(
         folder / "truth.json",
         {
-            "format": FORMAT, "spec": truth.spec, "grid_um": truth.grid_um, "areas_mm2": truth.areas_mm2,
+            "format": FORMAT, "spec": truth.spec, "grid_um": truth.grid_um, "label_factor": truth.label_factor, "area_mm2": truth.area_mm2,
             "epidermis_mm": truth.epidermis_mm, "junction_mm": truth.junction_mm, "stains": truth.stains,
             "codes": dict(enumerate(CODE_NAMES)), "artefact_bits": ARTEFACT_BITS,
         },
+    )  # fmt: skip
+
+
+def save_labels(labels: npt.NDArray[np.uint32], folder: Path) -> None:
+    """Write the nuclei's label image beside the truth."""
+    import tifffile
+
+    tifffile.imwrite(
+        folder / LABEL_FILE, labels, compression="zstd", tile=(256, 256), photometric="minisblack", metadata=None,
+        software=False,
     )  # fmt: skip
 
 
@@ -153,7 +166,7 @@ def load_truth(folder: Path) -> PhantomTruth:
         raise UsageError(f"no truth in {str(folder)!r}: truth.json is missing; give a folder made by ishcount simulate")
     facts = json.loads((folder / "truth.json").read_text("utf-8"))
     code, artefacts = tifffile.imread(folder / "regions.tif")
-    label_file = folder / "labels.tif"
+    label_file = folder / LABEL_FILE
     return PhantomTruth(
         spec=facts["spec"],
         nuclei=pd.read_parquet(folder / "nuclei.parquet"),
@@ -162,9 +175,10 @@ def load_truth(folder: Path) -> PhantomTruth:
         code=code,
         artefacts=artefacts,
         labels=tifffile.imread(label_file) if label_file.is_file() else None,
-        areas_mm2=facts["areas_mm2"],
+        area_mm2=facts["area_mm2"],
         epidermis_mm=facts["epidermis_mm"],
         junction_mm=facts["junction_mm"],
         stains=facts["stains"],
+        label_factor=facts["label_factor"],
         grid_um=facts["grid_um"],
     )

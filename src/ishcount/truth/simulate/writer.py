@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
 from ishcount.core.files import replacing, write_folder
 from ishcount.truth.simulate.render import TILE_PX, encode_strip, prepare, render_strips
 from ishcount.truth.simulate.spec import SUBSAMPLINGS, PhantomSpec
-from ishcount.truth.simulate.truth import save_truth, truth_of
+from ishcount.truth.simulate.truth import save_labels, save_truth, truth_of
 
 REDUCTION = 4  # from one level of the pyramid to the next
 SMALLEST_LEVEL_PX = 256
@@ -24,21 +23,22 @@ def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, label
     """Write `<slide_id>.tif` and the folder `<slide_id>.truth`; returns the slide's path.
 
     The slide is a tiled JPEG TIFF, each level a quarter of the one before, with its pixel size as resolution.
-    `labels=False` leaves out the nuclei's label image. Memory grows with the slide's width, not with its area.
+    `labels=False` leaves out the nuclei's label image. Beside labels (about 1 MB per megapixel) and the smaller
+    levels, memory grows with the slide's width, not with its area.
     """
     import tifffile
 
     folder = Path(folder)
     canvas = prepare(spec)
     width, height = spec.shape_px
-    label_tiles: list[bytes] = []
+    label_strips: list[npt.NDArray[np.uint32]] = []
     smaller: list[npt.NDArray[np.uint8]] = []
 
     def tiles() -> Iterator[bytes]:
         for rgb, label_strip in render_strips(canvas):
             smaller.append(_reduced(rgb))
             if labels:
-                label_tiles.extend(_label_tiles(label_strip))
+                label_strips.append(label_strip)
             yield from encode_strip(rgb, spec)
 
     path = folder / f"{slide_id}.tif"
@@ -52,10 +52,7 @@ def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, label
     def fill(temporary: Path) -> None:
         save_truth(truth_of(canvas.scene, None), temporary)
         if labels:
-            tifffile.imwrite(
-                temporary / "labels.tif", iter(label_tiles), shape=(height, width), dtype=np.uint32, compression="zstd",
-                tile=(TILE_PX, TILE_PX), photometric="minisblack", metadata=None, software=False,
-            )  # fmt: skip
+            save_labels(np.concatenate(label_strips, 0), temporary)
 
     write_folder(folder / f"{slide_id}.truth", fill)
     return path
@@ -77,12 +74,3 @@ def _reduced(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     rows, columns = max(rgb.shape[0] // REDUCTION, 1), max(rgb.shape[1] // REDUCTION, 1)
     whole = rgb[: rows * REDUCTION, : columns * REDUCTION]
     return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
-
-
-def _label_tiles(labels: npt.NDArray[np.uint32]) -> Iterator[bytes]:
-    rows, columns = (-(-side // TILE_PX) * TILE_PX for side in labels.shape)
-    filled = np.pad(labels, ((0, rows - labels.shape[0]), (0, columns - labels.shape[1])))
-    for top in range(0, rows, TILE_PX):
-        for left in range(0, columns, TILE_PX):
-            tile = np.ascontiguousarray(filled[top : top + TILE_PX, left : left + TILE_PX])
-            yield bytes(imagecodecs.zstd_encode(tile, level=3))
