@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def _features(
     outlines: Contours | None,
     slide_digest: str,
 ) -> Iterator[dict[str, Any]]:
+    touching = _touching(nuclei)
+    outlines_touching = touching if outlines is None else _touching(outlines)
+    flag_names = cache(names)  # few combinations occur, and spelling one out asks every bit
     space = uuid.uuid5(uuid.NAMESPACE_URL, f"ishcount:{slide_digest}")
     for first in range(0, len(cells), CELLS_PER_WRITE):
         rows = cells.iloc[first : first + CELLS_PER_WRITE]
@@ -75,8 +79,8 @@ def _features(
         centres = np.column_stack([rows["x_um"] / pixel_size.x_um, rows["y_um"] / pixel_size.y_um])
         texts = list(zip(rows["compartment"].fillna(""), rows["flags"], strict=True))
         for i, cell_id in enumerate(rows["cell_id"].tolist()):
-            nucleus = _polygon(nuclei.ring(first + i))
-            geometry = _polygon(outlines.ring(first + i)) if outlines is not None else nucleus
+            nucleus = _polygon(nuclei, first + i, touching)
+            geometry = _polygon(outlines, first + i, outlines_touching) if outlines is not None else nucleus
             feature: dict[str, Any] = {
                 "type": "Feature",
                 "id": str(uuid.uuid5(space, str(cell_id))),
@@ -90,7 +94,7 @@ def _features(
                 "classification": classes[i],
                 "isLocked": False,
                 "measurements": {"cell_id": cell_id, **measurements[i]},
-                "metadata": {"compartment": str(compartment), "flags": names(int(flags))},
+                "metadata": {"compartment": str(compartment), "flags": flag_names(int(flags))},
             }
             yield feature
 
@@ -132,15 +136,24 @@ def _shortest(column: pd.Series[Any]) -> np.ndarray:
     return column.to_numpy(np.float64, na_value=np.nan)
 
 
-def _polygon(ring: np.ndarray) -> dict[str, Any] | None:
-    """A closed GeoJSON polygon, or None where there is no ring."""
-    if len(ring) < 4:
+def _polygon(contours: Contours, index: int, touching: np.ndarray) -> dict[str, Any] | None:
+    """Outline `index` as a closed GeoJSON polygon, or None where there is no ring."""
+    points = contours.ring(index).tolist()
+    if not points:
         return None
-    points = ring.tolist()
     points.append(points[0])
-    if len({(x, y) for x, y in points[1:]}) < len(ring):
-        return _mended(points)
-    return {"type": "Polygon", "coordinates": [points]}
+    return _mended(points) if touching[index] else {"type": "Polygon", "coordinates": [points]}
+
+
+def _touching(contours: Contours) -> np.ndarray:
+    """bool (n,): outlines that come by one corner twice, which no polygon may."""
+    owner = np.repeat(np.arange(len(contours)), np.diff(contours.offsets))
+    x, y = contours.vertices.T
+    order = np.lexsort((y, x, owner))
+    same = (np.diff(owner[order]) == 0) & (np.diff(x[order]) == 0) & (np.diff(y[order]) == 0)
+    touching = np.zeros(len(contours), bool)
+    touching[owner[order][1:][same]] = True
+    return touching
 
 
 def _mended(points: list[list[int]]) -> dict[str, Any]:
