@@ -70,9 +70,9 @@ def quantify(
         return
     if pseudonymise:
         sheet = _hide_names(sheet, out)
-    result = _count(sheet, out, used, run, keep_others=True)
-    _say_densities(result, as_json=as_json)
-    _report(result, case=None, control=None, as_json=as_json)
+    result = count_with_progress(sheet, out, used, run, keep_others=True)
+    say_densities(result, as_json=as_json)
+    write_reports(result, case=None, control=None, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -122,9 +122,9 @@ def study(
         return
     if pseudonymise:
         read = _hide_names(read, out)
-    result = _count(read, out, used, run, keep_others=False)
-    _say_densities(result, as_json=as_json)
-    _report(result, case=case, control=control, as_json=as_json)
+    result = count_with_progress(read, out, used, run, keep_others=False)
+    say_densities(result, as_json=as_json)
+    write_reports(result, case=case, control=control, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -138,7 +138,10 @@ def _hide_names(sheet: Sheet, out: Path) -> Sheet:
     return hidden
 
 
-def _count(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, keep_others: bool) -> RunResult:
+def count_with_progress(
+    sheet: Sheet, out: Path, params: Params, run: RunOptions, *, keep_others: bool
+) -> RunResult:
+    """Count a sheet's slides while a person watches."""
     from ishcount.cli.progress import Progress
     from ishcount.study.jobs import slides_of
     from ishcount.study.run import run_study
@@ -148,7 +151,7 @@ def _count(sheet: Sheet, out: Path, params: Params, run: RunOptions, *, keep_oth
         return run_study(sheet, out, params=params, options=run, watcher=progress, keep_others=keep_others)
 
 
-def _say_densities(result: RunResult, *, as_json: bool) -> None:
+def say_densities(result: RunResult, *, as_json: bool) -> None:
     """The run's rows for the whole tissue, and where the files are."""
     if result.densities is None:
         note(f"this part is done; run the same command without --shard to merge into {plain(result.out)}")
@@ -165,7 +168,7 @@ def _say_densities(result: RunResult, *, as_json: bool) -> None:
     say(records(tissue, [name for name in SHOWN if any(row[name] is not None for row in tissue)]))
 
 
-def _report(result: RunResult, *, case: str | None, control: str | None, as_json: bool) -> None:
+def write_reports(result: RunResult, *, case: str | None, control: str | None, as_json: bool) -> None:
     """Workbook, statistics, figures and report; nothing where a shard ran or no slide was counted."""
     if result.densities is None or result.exit_code == 4:
         return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ishcount.cli.options import AsJson
+from ishcount.cli.options import AsJson, N_Workers
 from ishcount.cli.say import number, say, say_json, table
 
 if TYPE_CHECKING:
@@ -21,14 +22,58 @@ HEADER = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    app.command()(demo)
     app.command()(simulate)
     app.command()(evaluate)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")] = Path("ishcount-demo"),
+    workers: N_Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the sample study that comes with ishcount, from slides to report, with the truth beside it.
+
+    The slides are synthetic, and their positives far denser than in real skin.
+
+    \b
+    Example:
+      ishcount demo
+    """
+    from ishcount.cli.counting import count_with_progress, say_densities, write_reports
+    from ishcount.cli.options import n_cores
+    from ishcount.cli.truth_table import beside_truth
+    from ishcount.params import make_params
+    from ishcount.study.jobs import RunOptions
+    from ishcount.study.samples import CASE, CONTROL, sample_folder
+    from ishcount.study.sheet import read_sheet
+
+    folder = sample_folder()
+    run = RunOptions(n_workers=n_cores() if workers is None else workers, command=tuple(sys.argv[1:]))
+    result = count_with_progress(read_sheet(folder / "sheet.csv"), out, make_params(), run, keep_others=False)
+    if result.densities is None or result.exit_code == 4:
+        raise typer.Exit(result.exit_code)
+    compared = beside_truth(result.out, folder)
+    if as_json:
+        write_reports(result, case=CASE, control=CONTROL, as_json=True)
+        say_json({"out": str(result.out), "groups": compared})
+        raise typer.Exit(result.exit_code)
+    say_densities(result, as_json=False)
+    write_reports(result, case=CASE, control=CONTROL, as_json=False)
+    header = ["group", "marker", "slides", "positive cells per mm2", "truth", "positive cells", "truth"]
+    names = ("group", "marker", "n_slides", "per_mm2", "true_per_mm2", "n_positive", "n_true")
+    say(table(header, [[_cell(row[name]) for name in names] for row in compared]))
+    raise typer.Exit(result.exit_code)
+
+
+def _cell(value: object) -> str:
+    return number(value) if isinstance(value, (int, float)) else str(value)
 
 
 def simulate(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for slides, truth and a sheet.")],
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of slides.")] = 1,
-    preset: Annotated[str, typer.Option(help="easy, medium, hard, blank or rare.")] = "easy",
+    preset: Annotated[str, typer.Option(help="easy, medium, hard, blank or rare.")] = "medium",
     marker: Annotated[
         list[str] | None,
         typer.Option("--marker", metavar="NAME[:CHROMOGEN]", help="Default IFNG:fast_red; repeatable."),
@@ -36,11 +81,13 @@ def simulate(
     prevalence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of nuclei that are positive.")
     ] = None,
-    size: Annotated[str, typer.Option(metavar="W,H", help="Width and height, um.")] = "1200,900",
+    size: Annotated[str, typer.Option(metavar="W,H", help="Width and height, mm.")] = "0.6,0.5",
     mpp: Annotated[float, typer.Option(help="Pixel size, um.")] = 0.25,
     state: Annotated[str, typer.Option(help="normal or inflamed tissue.")] = "normal",
-    pigment: Annotated[float, typer.Option(min=0, max=1, help="How dark the skin is.")] = 0.3,
-    quality: Annotated[int, typer.Option(min=10, max=100, help="JPEG quality.")] = 80,
+    pigment: Annotated[float, typer.Option(min=0, max=1, help="How dark the skin is.")] = 0.4,
+    quality: Annotated[
+        int | None, typer.Option(min=10, max=100, help="JPEG quality (default: the preset's).")
+    ] = None,
     subsampling: Annotated[
         str, typer.Option(help="Chroma subsampling of the JPEG: 420, 422 or 444.")
     ] = "420",
@@ -61,11 +108,11 @@ def simulate(
     from ishcount.truth.simulate.writer import write_phantom
 
     markers = parse_markers(marker or ["IFNG:fast_red"])
-    width_um, height_um = _size(size)
+    size_mm = _size(size)
     rows = []
     for number_ in range(n):
         spec = PhantomSpec(
-            preset=preset, markers=tuple(markers), width_um=width_um, height_um=height_um, mpp_um=mpp,
+            preset=preset, markers=tuple(markers), size_mm=size_mm, mpp_um=mpp,
             chromogens=tuple("fast_red" if dye == "auto" else dye for dye in markers.values()), state=state,
             prevalence=prevalence, pigment=pigment, jpeg_quality=quality, subsampling=subsampling,
             seed=seed + number_,
@@ -87,7 +134,7 @@ def _size(text: str) -> tuple[float, float]:
     try:
         width, height = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--size {text!r} is not W,H in um; write such as 1200,900") from None
+        raise UsageError(f"--size {text!r} is not W,H in mm; write such as 0.6,0.5") from None
     return width, height
 
 

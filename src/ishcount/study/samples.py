@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ishcount.core.errors import UsageError
 
+CASE, CONTROL = "EM", "normal"
+"""The groups of the sample study."""
+
 
 def sample_folder() -> Path:
     """The folder of sample slides: inside the installed package, or beside the sources in a checkout."""
