@@ -83,6 +83,10 @@ class SlideReview:
         return read_outlines(path, self.pixel_size) if path.exists() else {}
 
     @cached_property
+    def _outlines_with_viable(self) -> dict[str, BaseGeometry]:
+        return with_viable(self.outlines)
+
+    @cached_property
     def dots(self) -> pd.DataFrame:
         """`dots.parquet`, by owner."""
         return self.result.dots.sort_values("cell_id", kind="stable").reset_index(drop=True)
@@ -188,6 +192,7 @@ class SlideReview:
             if calls:
                 self.live.set_calls(marker, calls)
         self._show([item for item in self.state.values if item.operation != "call"])
+        _ = self._outlines_with_viable  # read now, not at the first exclusion
 
     def _show_areas(self) -> None:
         corrected = self.corrections
@@ -197,7 +202,8 @@ class SlideReview:
             automatic = cells["compartment"].fillna(WHOLE).to_numpy(object)
             names = compartments_at(self.live.x_um, self.live.y_um, automatic, self.areas, corrected)
         self.live.set_compartments(names)
-        before, after = with_viable(self.outlines), with_viable(self.areas)
+        before = self._outlines_with_viable
+        after = with_viable(self.areas) if corrected else before
         self.area_change_mm2 = area_changes_mm2(before, after, self.left_out)
 
     @property

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_audit.py [--slides 2000] [--decisions 150]
 
-Each simulated slide has 50,000 cells on 10 mm2. The automatic result misses a share of the positives and calls
-others falsely; both shares vary from slide to slide, so that a good result is 10 % off (root mean square). Scores
-of true and false cells overlap (logit-normal); some positives have no candidate at all. Ground truth, scores and
-result are drawn anew for every slide; the audit sees scores, called cells and the answers it asks for.
+Each simulated slide has 50,000 cells on 10 mm2. The automatic result misses a share of the positives and
+calls others falsely; both shares vary from slide to slide, so that a good result is 10 % off (root mean
+square). Scores of true and false cells overlap (logit-normal); some positives have no candidate at all.
+Ground truth, scores and result are drawn anew for every slide; the audit sees scores, called cells and the
+answers it asks for.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CUT = 0.5
 
 @dataclass(frozen=True)
 class Automatic:
-    """How an automatic result errs: ranges of the share missed and of false per true, share never proposed."""
+    """How an automatic result errs: shares missed, false per true and never proposed."""
 
     name: str
     missed: tuple[float, float]
@@ -89,7 +90,9 @@ def audit(rng: np.random.Generator, score, truth, n_never: int, n_decisions: int
 def run(
     result: Automatic, prevalence: float, *, n_slides: int, n_decisions: int, study: int, seed: int
 ) -> dict[str, float]:
-    """Coverage, mean width and root mean square errors (shares of the truth); `study` slides borrow mutually."""
+    """Coverage, mean width and root mean square errors (shares of the truth); `study` slides borrow
+    mutually.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(n_slides // study):
@@ -124,7 +127,8 @@ def main() -> None:
     parser.add_argument("--study", type=int, default=1, help="slides that pool their sensitivity; 1: none")
     options = parser.parse_args()
     print(
-        f"{options.slides} slides each, {options.decisions} decisions of which {N_FIELDS} fields take 5 each, "
+        f"{options.slides} slides each, {options.decisions} decisions of which {N_FIELDS} fields "
+        "take 5 each, "
         f"pooled over {options.study}"
     )
     print(

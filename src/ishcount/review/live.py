@@ -50,6 +50,7 @@ class LiveCounts:
         self.compartments = [str(name) for name in names]
         self._automatic_compartment = codes.astype(np.int16)
         self.compartment = self._automatic_compartment.copy()
+        self._is_automatic = True  # whether compartments are the result's own
         self.cuts = dict(cuts)
         self.score = {marker: cells[f"{marker}_score"].to_numpy(np.float32) for marker in cuts}
         self.automatic = {marker: cells[f"{marker}_positive"].to_numpy(bool) for marker in cuts}
@@ -119,20 +120,21 @@ class LiveCounts:
         self._at_cut[marker] = at_cut
         self._recount_marker(marker)
 
-    def exclude(self, name: str, polygon_um: NDArray[np.float64] | None) -> NDArray[np.intp]:
-        """Put an exclusion polygon (k, 2: x, y) in place, or take it away (None); rows inside old or new."""
+    def exclude(self, name: str, polygon_um: NDArray[np.float64] | None) -> None:
+        """Put an exclusion polygon (k, 2: x, y) in place, or take it away (None)."""
         old = self._inside.pop(name, np.zeros(0, np.intp))
         self.cover[old] -= 1
-        new = np.zeros(0, np.intp)
         if polygon_um is not None:
             new = rows_inside(self.x_um, self.y_um, polygon_um)
             self.cover[new] += 1
             self._inside[name] = new
         self.recount()
-        return np.union1d(old, new)
 
     def set_compartments(self, names: NDArray[np.object_] | None) -> None:
         """Compartments of all cells after corrections ("": outside tissue), or None for the result's."""
+        if names is None and self._is_automatic:
+            return
+        self._is_automatic = names is None
         if names is None:
             self.compartment = self._automatic_compartment.copy()
         else:

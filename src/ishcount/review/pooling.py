@@ -44,8 +44,7 @@ def pooled(audits: Sequence[Audit]) -> list[Audit]:
 def _with_others(audit: Audit, others: Sequence[Audit]) -> Audit:
     if not others:
         return audit
-    found_by_others = sum(_found(other) for other in others)
-    share = min(LARGEST_BORROWING, 1 / (1 + _variation([audit, *others]) * found_by_others))
+    share = _share_lent(audit, others)
     strata = []
     for place, stratum in enumerate(audit.strata):
         like = [other.strata[place] for other in others if place < len(other.strata)]
@@ -82,13 +81,32 @@ def _found(audit: Audit) -> float:
     return sum(stratum.n_positive + stratum.n_doubtful / 2 for stratum in _near(audit))
 
 
+def _exposure(audit: Audit) -> float:
+    return sum(stratum.n_read * stratum.expected for stratum in _near(audit))
+
+
+def _share_lent(audit: Audit, others: Sequence[Audit]) -> float:
+    """Share of the others' reading that counts here.
+
+    With v the squared coefficient of variation between slides and X the misses that the others' reading
+    should have met at the pooled rate, they tell as much of this slide as 1 / (v + 1 / X) misses: share 1 /
+    (1 + v X).
+    """
+    together = [audit, *others]
+    exposure = sum(_exposure(one) for one in together)
+    if exposure <= 0:
+        return LARGEST_BORROWING
+    fitted = sum(_found(one) for one in together) * (exposure - _exposure(audit)) / exposure
+    return min(LARGEST_BORROWING, 1 / (1 + _variation(together) * fitted))
+
+
 def _variation(audits: Sequence[Audit]) -> float:
     """Squared coefficient of variation of misses per expected miss between slides, by moments.
 
     Finds vary as mu + v mu^2 (gamma-Poisson); at least `LEAST_VARIATION`.
     """
     found = np.array([_found(audit) for audit in audits])
-    expected = np.array([sum(s.n_read * s.expected for s in _near(audit)) for audit in audits])
+    expected = np.array([_exposure(audit) for audit in audits])
     if found.sum() == 0 or expected.sum() <= 0:
         return LEAST_VARIATION
     fitted = expected * found.sum() / expected.sum()
