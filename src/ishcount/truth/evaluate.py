@@ -2,7 +2,9 @@
 
 A found cell stands for the true nucleus whose centroid lies within 4 um, nearest pairs first. It is a true
 positive when both are positive. Found positives that stand for no nucleus or for a negative one are false; a
-true positive whose nucleus was not found or was called negative is missed.
+true positive whose nucleus was not found or was called negative is missed. A true nucleus is positive when it owns
+at least one dot. Nuclei cut away in another section are no nuclei; their dots, and background dots, make false
+cells. Nuclei on spoilt tissue (fold, ink, bubble, dust, dried edge, defocus) neither help nor harm.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
     """One row of figures per marker of a slide against its phantom's truth."""
     truth = json.loads((folder / "truth.json").read_text("utf-8"))
     nuclei, dots = pd.read_parquet(folder / "nuclei.parquet"), pd.read_parquet(folder / "dots.parquet")
-    cells = slide.cells
+    if "in_plane" in nuclei:
+        nuclei = nuclei[nuclei["in_plane"]]
+    cells, nuclei = _judged(slide.cells, nuclei)
     found, true = match_points(_places(cells), _places(nuclei), NUCLEUS_UM)
     shared = {
         "slide_id": slide.slide_id,
@@ -71,6 +75,15 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
         shared | _marker(slide, marker, cells, nuclei, dots[dots["marker"] == marker], found, true)
         for marker in slide.markers
     ]
+
+
+def _judged(cells: pd.DataFrame, nuclei: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cells and nuclei without those that neither help nor harm: nuclei on spoilt tissue and what was found there."""
+    counted = nuclei["counted"].to_numpy(bool)
+    found, true = match_points(_places(cells), _places(nuclei), NUCLEUS_UM)
+    spoilt = np.zeros(len(cells), bool)
+    spoilt[found] = ~counted[true]
+    return cells[~spoilt], nuclei[counted]
 
 
 def _places(table: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -17,7 +17,12 @@ from ishcount.truth.simulate.tissue import GRID_UM
 ARTEFACT_BITS = {"fold": 1, "pen": 2, "bubble": 4, "dust": 8, "edge_drying": 16, "defocus": 32}
 # With this much more blur (sd) a dot of 1 um keeps a fifth of its peak: nothing can be counted there.
 DEFOCUS_LIMIT_UM = 0.9
-INKS = ((0.75, 0.30, 0.59), (0.85, 0.48, 0.20), (0.57, 0.57, 0.60), (0.15, 0.80, 0.55))  # green, blue, black, red
+INKS = (
+    (0.75, 0.30, 0.59),
+    (0.85, 0.48, 0.20),
+    (0.57, 0.57, 0.60),
+    (0.15, 0.80, 0.55),
+)  # green, blue, black, red
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ import numpy.typing as npt
 from ishcount.truth.simulate.artefacts import Artefacts
 from ishcount.truth.simulate.randomness import Array, noise_tile, sample_tile
 from ishcount.truth.simulate.staining import Staining
-from ishcount.truth.simulate.tissue import CORNEUM, EPIDERMIS, FOLLICLE, GLAND, GLASS, GRID_UM, HAIR, HOLE, Tissue
+from ishcount.truth.simulate.tissue import (
+    CORNEUM,
+    EPIDERMIS,
+    FOLLICLE,
+    GLAND,
+    GLASS,
+    GRID_UM,
+    HAIR,
+    HOLE,
+    Tissue,
+)
 
 _FIBRES, _WEAVE, _CLOUDS = (1, 4.0), (2, 4.0), (3, 16.0)  # keys of the shared noise tiles
 NEUTRAL = np.full(3, 3**-0.5)
@@ -120,11 +130,21 @@ def add_tissue(
     """Add the tissue between nuclei to `od` (3, rows, columns)."""
     clouds = 1 + 0.10 * sample_tile(noise_tile(*_CLOUDS), place.x_um * 1.2, place.y_um * 1.2)
     grain = 1 + 0.10 * sample_tile(noise_tile(5, 1.2), place.x_um * 4, place.y_um * 4)
-    corneum, epithelium, hair = (_edge(place.enlarge(raster)) for raster in (layers.corneum, layers.epithelium, layers.hair))
+    corneum, epithelium, hair = (
+        _edge(place.enlarge(raster)) for raster in (layers.corneum, layers.epithelium, layers.hair)
+    )
     dermis = np.clip(1 - corneum - epithelium - hair, 0, 1)
     amounts = [
-        (staining.collagen, dermis * staining.collagen_od * place.enlarge(tissue.collagen) * _fibres(tissue, place)),
-        (staining.cytoplasm, epithelium * staining.cytoplasm_od * np.clip(_cells(labels), 0.35, 1) if epithelium.any() else None),
+        (
+            staining.collagen,
+            dermis * staining.collagen_od * place.enlarge(tissue.collagen) * _fibres(tissue, place),
+        ),
+        (
+            staining.cytoplasm,
+            epithelium * staining.cytoplasm_od * np.clip(_cells(labels), 0.35, 1)
+            if epithelium.any()
+            else None,
+        ),
         (staining.collagen, hair * (staining.corneum_od + 0.25)),
     ]
     if corneum.any():

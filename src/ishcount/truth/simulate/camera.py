@@ -47,7 +47,8 @@ def draw_camera(spec: PhantomSpec) -> Camera:
         sharpening=preset.sharpening * rng.uniform(0.3, 1.4),
         sharpening_px=rng.uniform(0.7, 1.3),
         noise=preset.noise * rng.uniform(0.7, 1.3),
-        shading=np.outer(np.ones(3), rng.normal(0, 0.035, 4)) * uneven + rng.normal(0, 0.006, (3, 4)) * uneven,
+        shading=np.outer(np.ones(3), rng.normal(0, 0.035, 4)) * uneven
+        + rng.normal(0, 0.006, (3, 4)) * uneven,
         seed=seed,
     )
 
@@ -61,13 +62,25 @@ def transmit(camera: Camera, od: Array, step_um: float, more_blur_um: Array | No
     blurs = _blurred(light, camera.blur_um / step_um)
     if more_blur_um is not None and more_blur_um.max() > 0.05:
         most = float(more_blur_um.max())
-        stages = [blurs] + [_blurred(light, np.hypot(camera.blur_um, most * part) / step_um) for part in (0.5, 1.0)]
+        stages = [blurs] + [
+            _blurred(light, np.hypot(camera.blur_um, most * part) / step_um) for part in (0.5, 1.0)
+        ]
         place = np.clip(more_blur_um / most, 0, 1) * 2
-        blurs = np.where(place < 1, stages[0] * (1 - place) + stages[1] * place, stages[1] * (2 - place) + stages[2] * (place - 1))
+        blurs = np.where(
+            place < 1,
+            stages[0] * (1 - place) + stages[1] * place,
+            stages[1] * (2 - place) + stages[2] * (place - 1),
+        )
     for channel in (0, 2):
-        move = np.float32([[1, 0, camera.shift_um[channel, 0] / step_um], [0, 1, camera.shift_um[channel, 1] / step_um]])
+        move = np.float32(
+            [[1, 0, camera.shift_um[channel, 0] / step_um], [0, 1, camera.shift_um[channel, 1] / step_um]]
+        )
         blurs[channel] = cv2.warpAffine(
-            blurs[channel], move, blurs[channel].shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            blurs[channel],
+            move,
+            blurs[channel].shape[::-1],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
     return np.asarray(camera.stray + (1 - camera.stray) * blurs, np.float32)
 
@@ -76,7 +89,9 @@ def _blurred(light: Array, sigma_px: float) -> Array:
     return np.stack([cv2.GaussianBlur(plane, (0, 0), max(sigma_px, 0.05)) for plane in light])
 
 
-def expose(camera: Camera, light: Array, place: tuple[Array, Array], block: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def expose(
+    camera: Camera, light: Array, place: tuple[Array, Array], block: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
     """Grey levels (rows, columns, 3) of light (3, rows, columns).
 
     `place` is x and y of the pixels over the slide, each from -1 to 1; `block` numbers the noise.

@@ -48,7 +48,11 @@ def draw_confounders(spec: PhantomSpec, skin: Skin, nuclei: pd.DataFrame) -> pd.
     ]
     parts = [part for part in parts if len(part)]
     empty = np.empty(0)
-    table = pd.concat(parts, ignore_index=True) if parts else _rows("none", "none", empty, empty, empty, empty, 0.0, empty)
+    table = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else _rows("none", "none", empty, empty, empty, empty, 0.0, empty)
+    )
     return table.sort_values(["y_um", "x_um"], kind="stable", ignore_index=True)
 
 
@@ -66,7 +70,17 @@ def _rows(
     n = len(x)
     angle = np.zeros(n) if angle_rad is None else angle_rad
     stains = np.full(n, stain, object) if isinstance(stain, str) else stain
-    values = (np.full(n, kind, object), stains, x, y, long_um, short_um, angle, np.full(n, softness_um), peak_od)
+    values = (
+        np.full(n, kind, object),
+        stains,
+        x,
+        y,
+        long_um,
+        short_um,
+        angle,
+        np.full(n, softness_um),
+        peak_od,
+    )
     return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
 
 
@@ -125,7 +139,9 @@ def _clumps(order: Order) -> pd.DataFrame:
     """Granules in dermal macrophages: melanin below the junction, haemosiderin anywhere."""
     rng, dermis = order.rng, order.skin.tissue.code == DERMIS
     if order.kind == "melanophage":
-        x, y = _inside(rng, dermis & (order.skin.tissue.depth_um < 120), 70 * order.spec.pigment * order.amount)
+        x, y = _inside(
+            rng, dermis & (order.skin.tissue.depth_um < 120), 70 * order.spec.pigment * order.amount
+        )
         stains, radius, peak = ("melanin_brown", "melanin_black"), (0.25, 0.8), 0.75
     else:
         x, y = _inside(rng, dermis, 12 * order.amount)
@@ -154,7 +170,9 @@ def _red_cells(order: Order) -> pd.DataFrame:
     x = np.concatenate([*xs, np.repeat(x, counts) + rng.normal(0, 9, n_spilled)])
     y = np.concatenate([*ys, np.repeat(y, counts) + rng.normal(0, 9, n_spilled)])
     radius = RED_CELL_UM * np.exp(rng.normal(0, 0.1, len(x)))
-    return _rows(order.kind, "red_cell", x, y, radius, radius, 0.25, 0.42 * np.exp(rng.normal(0, 0.3, len(x))))
+    return _rows(
+        order.kind, "red_cell", x, y, radius, radius, 0.25, 0.42 * np.exp(rng.normal(0, 0.3, len(x)))
+    )
 
 
 def _specks(order: Order) -> pd.DataFrame:
@@ -170,7 +188,10 @@ def _chromatin(order: Order) -> pd.DataFrame:
     nuclei, rng = order.nuclei, order.rng
     coarse = np.flatnonzero((rng.random(len(nuclei)) < 0.3 * order.amount) & nuclei["in_plane"].to_numpy())
     counts = 1 + rng.poisson(1.8, len(coarse))
-    of = {name: np.repeat(nuclei[name].to_numpy(float)[coarse], counts) for name in ("x_um", "y_um", "long_um", "short_um", "angle_rad")}
+    of = {
+        name: np.repeat(nuclei[name].to_numpy(float)[coarse], counts)
+        for name in ("x_um", "y_um", "long_um", "short_um", "angle_rad")
+    }
     n = int(counts.sum())
     r, turn = 0.75 * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
     dx, dy = of["long_um"] * r * np.cos(turn), of["short_um"] * r * np.sin(turn)

@@ -13,10 +13,17 @@ from ishcount.truth.simulate.tissue import CORNEUM, GLASS, GRID_UM, HAIR, HOLE
 
 Floats = npt.NDArray[np.float64]
 # How likely a kind of cell is to express, relative to the others.
-EXPRESSION = {"lymphocyte": 3.0, "macrophage": 2.0, "basal": 0.8, "spinous": 0.8, "granular": 0.4, "pyknotic": 0.4}
+EXPRESSION = {
+    "lymphocyte": 3.0,
+    "macrophage": 2.0,
+    "basal": 0.8,
+    "spinous": 0.8,
+    "granular": 0.4,
+    "pyknotic": 0.4,
+}
 DIAMETER_UM = (0.6, 1.4)  # of a dot, before the optics
 FARTHEST_UM = 6.0  # from the nucleus' edge
-FAR_SHARE = {"macrophage": 0.25, "basal": 0.12, "spinous": 0.2, "granular": 0.2}  # cells with much cytoplasm
+FAR = {"macrophage": 2.0, "spinous": 1.6, "granular": 1.6, "basal": 1.2, "lymphocyte": 0.6}  # by cytoplasm
 COLUMNS = ("marker", "x_um", "y_um", "nucleus_id", "strength_od_um2", "diameter_um", "in_focus", "clustered")
 
 
@@ -59,7 +66,7 @@ def _of_cells(preset: Preset, rng: np.random.Generator, nuclei: pd.DataFrame, ma
     copies = 1 + rng.poisson((preset.copies_mean - 1) * rng.gamma(1.2, 1 / 1.2, len(rows)))
     clustered = (copies >= 4) & (rng.random(len(rows)) < preset.clustered)
     owner = np.repeat(rows, copies)
-    x, y = _places(rng, nuclei, owner)
+    x, y = _places(preset, rng, nuclei, owner)
     first = np.repeat(np.cumsum(copies) - copies, copies)
     together = np.repeat(clustered, copies) & (rng.random(len(owner)) < 0.75)
     x = np.where(together, x[first] + rng.normal(0, 0.55, len(owner)), x)
@@ -68,10 +75,12 @@ def _of_cells(preset: Preset, rng: np.random.Generator, nuclei: pd.DataFrame, ma
     return _table(preset, rng, marker, (x, y), nuclei["nucleus_id"].to_numpy()[owner], together, cell_od)
 
 
-def _places(rng: np.random.Generator, nuclei: pd.DataFrame, owner: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _places(
+    preset: Preset, rng: np.random.Generator, nuclei: pd.DataFrame, owner: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats]:
     """Dots lie over the nucleus, close round it, or as far as 6 um from its edge."""
     n = len(owner)
-    far_share = np.array([FAR_SHARE.get(name, 0.06) for name in nuclei["kind"].to_numpy()[owner]])
+    far_share = preset.far * np.array([FAR.get(name, 1.0) for name in nuclei["kind"].to_numpy()[owner]])
     turn, lot, inside = rng.uniform(0, 2 * np.pi, n), rng.random(n), np.sqrt(rng.random(n))
     beyond = np.where(lot < far_share, rng.uniform(2.0, FARTHEST_UM, n), rng.exponential(0.7, n).clip(0, 2.5))
     over_nucleus = lot > 0.5 + 0.5 * far_share

@@ -172,7 +172,9 @@ def _spaced(x: Floats, y: Floats, spacing_um: Floats, shape: tuple[int, int]) ->
     return np.asarray(_spaced_kernel(x, y, spacing_um, cell_um, rows, columns))
 
 
-def _angles(skin: Skin, rng: np.random.Generator, x: Floats, y: Floats, kind: npt.NDArray[np.object_]) -> Floats:
+def _angles(
+    skin: Skin, rng: np.random.Generator, x: Floats, y: Floats, kind: npt.NDArray[np.object_]
+) -> Floats:
     """Long axes: across the junction for basal cells, along the surface for granular ones, along the fibres."""
     tissue = skin.tissue
     cell = _cell(skin, x, y)
@@ -200,7 +202,12 @@ def _angles(skin: Skin, rng: np.random.Generator, x: Floats, y: Floats, kind: np
 
 
 def _looks(
-    spec: PhantomSpec, skin: Skin, rng: np.random.Generator, x: Floats, y: Floats, kind: npt.NDArray[np.object_]
+    spec: PhantomSpec,
+    skin: Skin,
+    rng: np.random.Generator,
+    x: Floats,
+    y: Floats,
+    kind: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
     preset, n = spec.preset_numbers, len(x)
     of = {
@@ -209,7 +216,9 @@ def _looks(
     }
     size = np.exp(rng.normal(0, of["spread"]))
     faint = rng.random(n) < preset.faint
-    section = np.exp(0.12 * field(stream(spec.seed, "thickness"), skin.tissue.code.shape, 250))[_cell(skin, x, y)]
+    section = np.exp(0.12 * field(stream(spec.seed, "thickness"), skin.tissue.code.shape, 250))[
+        _cell(skin, x, y)
+    ]
     looks = {
         "kind": kind,
         "compartment": np.array(CODE_NAMES, object)[skin.tissue.code[_cell(skin, x, y)]],
@@ -218,7 +227,10 @@ def _looks(
         "long_um": of["long_um"] * size * np.exp(rng.normal(0, 0.08, n)),
         "short_um": of["short_um"] * size,
         "angle_rad": _angles(skin, rng, x, y, kind),
-        "stain": of["stain"] * section * np.exp(rng.normal(0, preset.nuclear_od_spread, n)) * np.where(faint, 0.38, 1),
+        "stain": of["stain"]
+        * section
+        * np.exp(rng.normal(0, preset.nuclear_od_spread, n))
+        * np.where(faint, 0.38, 1),
         "faint": faint,
         "in_focus": rng.random(n) >= preset.out_of_focus,
         "in_plane": rng.random(n) >= preset.out_of_plane,

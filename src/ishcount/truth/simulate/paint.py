@@ -73,13 +73,18 @@ def stamp_particles(od, origin_x, origin_y, step, particles, vectors):
         x0, y0, a, b, angle, softness, strength = particles[i]
         reach = max(a, b) + 3.5 * softness
         cos, sin = math.cos(angle), math.sin(angle)
-        first_row, last_row = int(math.floor((y0 - reach - origin_y) / step)), int((y0 + reach - origin_y) / step) + 1
+        first_row, last_row = (
+            int(math.floor((y0 - reach - origin_y) / step)),
+            int((y0 + reach - origin_y) / step) + 1,
+        )
         first_column = int(math.floor((x0 - reach - origin_x) / step))
         last_column = int((x0 + reach - origin_x) / step) + 1
         if last_row <= 0 or last_column <= 0 or first_row >= rows or first_column >= columns:
             continue
         total = 0.0
-        for turn in range(2):  # first the sum over the whole particle, then the share of each pixel in the block
+        for turn in range(
+            2
+        ):  # first the sum over the whole particle, then the share of each pixel in the block
             for row in range(first_row, last_row):
                 y = origin_y + (row + 0.5) * step - y0
                 for column in range(first_column, last_column):
@@ -92,7 +97,9 @@ def stamp_particles(od, origin_x, origin_y, step, particles, vectors):
                         total += value
                     elif 0 <= row < rows and 0 <= column < columns:
                         for channel in range(3):
-                            od[channel, row, column] += value * strength / (total * step * step) * vectors[i, channel]
+                            od[channel, row, column] += (
+                                value * strength / (total * step * step) * vectors[i, channel]
+                            )
 
 
 @numba.njit(cache=True)  # pragma: no cover
@@ -101,10 +108,14 @@ def stamp_red_cells(od, origin_x, origin_y, step, cells, vector):
     rows, columns = od.shape[1], od.shape[2]
     for i in range(len(cells)):
         x0, y0, radius, amount = cells[i]
-        for row in range(max(int((y0 - radius - 1 - origin_y) / step), 0), min(int((y0 + radius + 1 - origin_y) / step) + 1, rows)):
+        for row in range(
+            max(int((y0 - radius - 1 - origin_y) / step), 0),
+            min(int((y0 + radius + 1 - origin_y) / step) + 1, rows),
+        ):
             y = origin_y + (row + 0.5) * step - y0
             for column in range(
-                max(int((x0 - radius - 1 - origin_x) / step), 0), min(int((x0 + radius + 1 - origin_x) / step) + 1, columns)
+                max(int((x0 - radius - 1 - origin_x) / step), 0),
+                min(int((x0 + radius + 1 - origin_x) / step) + 1, columns),
             ):
                 x = origin_x + (column + 0.5) * step - x0
                 r = math.sqrt(x * x + y * y)
@@ -120,10 +131,13 @@ def stamp_blobs(od, origin_x, origin_y, step, blobs, vector):
     for i in range(len(blobs)):
         x0, y0, spread, amount = blobs[i]
         reach = 3.2 * spread
-        for row in range(max(int((y0 - reach - origin_y) / step), 0), min(int((y0 + reach - origin_y) / step) + 1, rows)):
+        for row in range(
+            max(int((y0 - reach - origin_y) / step), 0), min(int((y0 + reach - origin_y) / step) + 1, rows)
+        ):
             y = origin_y + (row + 0.5) * step - y0
             for column in range(
-                max(int((x0 - reach - origin_x) / step), 0), min(int((x0 + reach - origin_x) / step) + 1, columns)
+                max(int((x0 - reach - origin_x) / step), 0),
+                min(int((x0 + reach - origin_x) / step) + 1, columns),
             ):
                 x = origin_x + (column + 0.5) * step - x0
                 value = amount * math.exp(-0.5 * (x * x + y * y) / (spread * spread))

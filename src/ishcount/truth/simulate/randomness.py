@@ -38,7 +38,9 @@ def field(rng: np.random.Generator, shape: tuple[int, int], period: float) -> Ar
     small = (shape[0] // shrink + 3, shape[1] // shrink + 3)
     sigma = max(period / shrink / 4, 0.5)
     raw = ndimage.gaussian_filter(rng.standard_normal(small), sigma, mode="wrap") * 2 * np.sqrt(np.pi) * sigma
-    grown = cv2.resize(raw.astype(np.float32), (small[1] * shrink, small[0] * shrink), interpolation=cv2.INTER_CUBIC)
+    grown = cv2.resize(
+        raw.astype(np.float32), (small[1] * shrink, small[0] * shrink), interpolation=cv2.INTER_CUBIC
+    )
     return np.asarray(grown[: shape[0], : shape[1]], np.float32)
 
 
@@ -55,4 +57,8 @@ def noise_tile(key: int, sigma_px: float) -> Array:
 def sample_tile(tile: Array, x: Array, y: Array) -> Array:
     """The periodic tile at places x, y (in tile pixels), by linear interpolation."""
     wrapped_x, wrapped_y = np.mod(x, TILE_PX).astype(np.float32), np.mod(y, TILE_PX).astype(np.float32)
-    return np.asarray(cv2.remap(np.ascontiguousarray(tile), wrapped_x, wrapped_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
+    return np.asarray(
+        cv2.remap(
+            np.ascontiguousarray(tile), wrapped_x, wrapped_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
+    )

@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from ishcount.core.errors import UsageError
 from ishcount.truth.simulate import paint
-from ishcount.truth.simulate.background import Window, add_artefacts, add_chromogen_background, add_tissue, solid_weight, window
+from ishcount.truth.simulate.background import (
+    Window,
+    add_artefacts,
+    add_chromogen_background,
+    add_tissue,
+    solid_weight,
+    window,
+)
 from ishcount.truth.simulate.camera import Camera, draw_camera, expose, transmit
 from ishcount.truth.simulate.randomness import Array, noise_tile, stream
 from ishcount.truth.simulate.scene import Scene, draw_scene, nucleus_shapes
@@ -88,9 +95,20 @@ def _particles(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     table = table[~table["kind"].isin(["red_cell", "haze"])]
     strength = table["peak_od"] * np.pi * table["long_um"] * table["short_um"]
     rows = np.column_stack(
-        [table["x_um"], table["y_um"], table["long_um"], table["short_um"], table["angle_rad"], table["softness_um"], strength]
+        [
+            table["x_um"],
+            table["y_um"],
+            table["long_um"],
+            table["short_um"],
+            table["angle_rad"],
+            table["softness_um"],
+            strength,
+        ]
     )
-    stains = {name: getattr(staining, name) for name in ("haematoxylin", "melanin_brown", "melanin_black", "haemosiderin")}
+    stains = {
+        name: getattr(staining, name)
+        for name in ("haematoxylin", "melanin_brown", "melanin_black", "haemosiderin")
+    }
     stains["chromogen"] = staining.chromogens[0]
     colours = [vectors[marker] for marker in dots["marker"]] + [stains[name] for name in table["stain"]]
     all_vectors = np.array(colours, float).reshape(-1, 3)
@@ -99,7 +117,9 @@ def _particles(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([dot_rows, rows]).astype(float), all_vectors
 
 
-def draw_density(canvas: Canvas, x_px: int, y_px: int, columns: int, rows: int) -> tuple[Array, np.ndarray, Window]:
+def draw_density(
+    canvas: Canvas, x_px: int, y_px: int, columns: int, rows: int
+) -> tuple[Array, np.ndarray, Window]:
     """Optical density (3, rows, columns) of a region in drawn pixels, nucleus labels, and the region's window."""
     scene, step = canvas.scene, canvas.step_um
     left, top = x_px * step, y_px * step
@@ -118,15 +138,21 @@ def draw_density(canvas: Canvas, x_px: int, y_px: int, columns: int, rows: int) 
     labels[solid < 0.5] = 0
     if solid.any():
         _add_background(od, place, scene, solid, labels)
-    paint.stamp_red_cells(od, left, top, step, canvas.red_cells[_near(canvas.red_cells, box, 6)], scene.staining.red_cell)
-    paint.stamp_blobs(od, left, top, step, canvas.hazes[_near(canvas.hazes, box, 75)], scene.staining.chromogens[0])
+    paint.stamp_red_cells(
+        od, left, top, step, canvas.red_cells[_near(canvas.red_cells, box, 6)], scene.staining.red_cell
+    )
+    paint.stamp_blobs(
+        od, left, top, step, canvas.hazes[_near(canvas.hazes, box, 75)], scene.staining.chromogens[0]
+    )
     rows_here = _near(canvas.particles[0], box, 8)
     paint.stamp_particles(od, left, top, step, canvas.particles[0][rows_here], canvas.particles[1][rows_here])
     add_artefacts(od, place, scene.artefacts, scene.staining.chromogens[0])
     return od, labels, place
 
 
-def _add_background(od: Array, place: Window, scene: Scene, solid: Array, labels: npt.NDArray[np.uint32]) -> None:
+def _add_background(
+    od: Array, place: Window, scene: Scene, solid: Array, labels: npt.NDArray[np.uint32]
+) -> None:
     tissue, staining = scene.skin.tissue, scene.staining
     add_tissue(od, place, tissue, scene.layers, solid, staining, labels)
     held = 0.16 * scene.spec.preset_numbers.confounders.get("corneum", 0.0)
@@ -140,28 +166,39 @@ def _add_background(od: Array, place: Window, scene: Scene, solid: Array, labels
 def _near(rows: np.ndarray, box: tuple[float, float, float, float], reach_um: float) -> np.ndarray:
     x, y = rows[:, 0], rows[:, 1]
     left, top, right, bottom = box
-    return np.flatnonzero((x > left - reach_um) & (x < right + reach_um) & (y > top - reach_um) & (y < bottom + reach_um))
+    return np.flatnonzero(
+        (x > left - reach_um) & (x < right + reach_um) & (y > top - reach_um) & (y < bottom + reach_um)
+    )
 
 
-def render_block(canvas: Canvas, row: int, column: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+def render_block(
+    canvas: Canvas, row: int, column: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
     """Pixels (before JPEG) and nucleus labels (on the nuclei grid) of one block of 1024 stored pixels."""
     k, spec = canvas.sampling, canvas.scene.spec
     width, height = spec.shape_px
     margin = -(-MARGIN_PX // k) * k
     out_w, out_h = min(BLOCK_PX, width - column * BLOCK_PX), min(BLOCK_PX, height - row * BLOCK_PX)
     columns, rows = out_w * k + 2 * margin, out_h * k + 2 * margin
-    od, labels, place = draw_density(canvas, column * BLOCK_PX * k - margin, row * BLOCK_PX * k - margin, columns, rows)
+    od, labels, place = draw_density(
+        canvas, column * BLOCK_PX * k - margin, row * BLOCK_PX * k - margin, columns, rows
+    )
     extra = canvas.scene.artefacts.blur_um
     light = transmit(canvas.camera, od, canvas.step_um, place.enlarge(extra) if extra.any() else None)
     light = light.reshape(3, rows // k, k, columns // k, k).mean(axis=(2, 4), dtype=np.float32)
     side_x, side_y = (width * spec.mpp_um, height * spec.mpp_um)
-    over = (place.x_um[k // 2 :: k, k // 2 :: k] / side_x * 2 - 1, place.y_um[k // 2 :: k, k // 2 :: k] / side_y * 2 - 1)
+    over = (
+        place.x_um[k // 2 :: k, k // 2 :: k] / side_x * 2 - 1,
+        place.y_um[k // 2 :: k, k // 2 :: k] / side_y * 2 - 1,
+    )
     rgb = expose(canvas.camera, light, over, (row, column))
     inner, every = margin // k, k * spec.label_factor
     first = margin + every // 2
     return (
         rgb[inner : inner + out_h, inner : inner + out_w],
-        labels[first : margin + out_h * k + every // 2 : every, first : margin + out_w * k + every // 2 : every],
+        labels[
+            first : margin + out_h * k + every // 2 : every, first : margin + out_w * k + every // 2 : every
+        ],
     )
 
 
@@ -197,7 +234,10 @@ def encode_strip(strip: npt.NDArray[np.uint8], spec: PhantomSpec) -> Iterator[by
 def through_jpeg(strip: npt.NDArray[np.uint8], spec: PhantomSpec) -> npt.NDArray[np.uint8]:
     """A strip as it is read back from its tiles."""
     columns = -(-strip.shape[1] // TILE_PX)
-    tiles = [imagecodecs.jpeg8_decode(tile, colorspace="YCBCR", outcolorspace="RGB") for tile in encode_strip(strip, spec)]
+    tiles = [
+        imagecodecs.jpeg8_decode(tile, colorspace="YCBCR", outcolorspace="RGB")
+        for tile in encode_strip(strip, spec)
+    ]
     rows = [np.concatenate(tiles[first : first + columns], 1) for first in range(0, len(tiles), columns)]
     return np.concatenate(rows, 0)[: strip.shape[0], : strip.shape[1]]
 

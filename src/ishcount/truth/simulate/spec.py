@@ -46,13 +46,14 @@ class Preset:
     dot_od: float = 0.70  # peak of a sharp dot of 1 um
     dot_od_spread: float = 0.30  # sd of its logarithm
     out_of_focus: float = 0.10  # share of dots, and of nuclei
+    far: float = 0.06  # share of dots more than 2 um, up to 6 um, from the nucleus
     clustered: float = 0.25  # share of cells with many copies whose dots touch
     out_of_plane: float = 0.04  # share of cells whose nucleus was cut away
     nuclear_od: float = 0.75
     nuclear_od_spread: float = 0.22  # sd of its logarithm, nucleus to nucleus
     faint: float = 0.08  # share of nuclei with a third of the stain
     chromatin_contrast: float = 0.30
-    tint_od: float = 0.20  # collagen and cytoplasm
+    tint_od: float = 0.24  # collagen and cytoplasm
     packing: float = 0.86  # least distance of lymphocytes in mean diameters; below 1 they overlap
     stain_spread_deg: float = 4.0  # how far a slide's stain vectors lie from their means
     blur_um: float = 0.26  # sd of the optics' point spread
@@ -73,14 +74,14 @@ PRESETS = {
     "easy": Preset(
         background_per_mm2=5.0, copies_mean=5.0, dot_od=0.90, dot_od_spread=0.2, out_of_focus=0.03,
         clustered=0.12, out_of_plane=0.01, nuclear_od=0.85, nuclear_od_spread=0.12, faint=0.02,
-        chromatin_contrast=0.18, tint_od=0.15, packing=0.98, stain_spread_deg=2.5, blur_um=0.20, noise=0.005,
+        chromatin_contrast=0.18, tint_od=0.22, far=0.03, packing=0.98, stain_spread_deg=2.5, blur_um=0.20, noise=0.005,
         sharpening=0.3, tears=0.3, jpeg_quality=92, confounders={"red_cell": 0.2, "uneven_light": 0.3},
     ),
     "medium": Preset(confounders=_MEDIUM),
     "hard": Preset(
         background_per_mm2=50.0, copies_mean=3.2, dot_od=0.56, dot_od_spread=0.40, out_of_focus=0.20,
         clustered=0.4, out_of_plane=0.07, nuclear_od=0.66, nuclear_od_spread=0.30, faint=0.16,
-        chromatin_contrast=0.45, tint_od=0.24, packing=0.74, stain_spread_deg=6.0, blur_um=0.34, noise=0.018,
+        chromatin_contrast=0.45, tint_od=0.28, far=0.10, packing=0.74, stain_spread_deg=6.0, blur_um=0.34, noise=0.018,
         sharpening=0.7, tears=1.0, jpeg_quality=75, confounders=_HARD,
     ),
     "blank": Preset(prevalence=0.0, background_per_mm2=0.0, confounders=_MEDIUM),
@@ -96,13 +97,16 @@ class PhantomSpec:
     `confounders` as a set means exactly these kinds (see `CONFOUNDERS`), an empty set none at all. `pigment`
     (0-1) scales melanin. `seed` draws the scene and its staining, `camera_seed` (default: from `seed`) the
     optics and the camera, so that one scene can be seen by two scanners; `mpp_um` does not change the scene.
-    Lengths in micrometres; `size_px` (width, height) wins over `size_mm`. UsageError for values out of range.
+    Lengths in micrometres; `size_px`
+    (width, height), then `size_mm`, win over `width_um` and `height_um`. UsageError for values out of range.
     """
 
     preset: str = "medium"
     chromogens: tuple[str, ...] = ("fast_red",)
     markers: tuple[str, ...] = ("IFNG",)
-    size_mm: tuple[float, float] = (0.6, 0.5)
+    width_um: float = 600.0
+    height_um: float = 500.0
+    size_mm: tuple[float, float] | None = None
     size_px: tuple[int, int] | None = None
     mpp_um: float = 0.25
     prevalence: float | None = None
@@ -147,8 +151,10 @@ class PhantomSpec:
         """Width and height in level-0 pixels."""
         if self.size_px is not None:
             return self.size_px
-        width, height = (round(side * 1000 / self.mpp_um) for side in self.size_mm)
-        return width, height
+        width_um, height_um = self.width_um, self.height_um
+        if self.size_mm is not None:
+            width_um, height_um = (side * 1000 for side in self.size_mm)
+        return round(width_um / self.mpp_um), round(height_um / self.mpp_um)
 
     @property
     def label_factor(self) -> int:

@@ -87,7 +87,7 @@ def draw_staining(spec: PhantomSpec) -> Staining:
         melanin_black=tilted(rng, MELANIN_BLACK, 4.0),
         red_cell=tilted(rng, _between(rng, RED_CELL), 3.0),
         haemosiderin=tilted(rng, HAEMOSIDERIN, 3.0),
-        collagen_od=tint * rng.uniform(0.6, 1.1),
+        collagen_od=tint * rng.uniform(0.75, 1.15),
         cytoplasm_od=tint * rng.uniform(0.9, 1.7),
         corneum_od=tint * rng.uniform(0.6, 1.6),
         chromogen_background_od=preset.tint_od * abs(rng.normal(0, 0.12)),

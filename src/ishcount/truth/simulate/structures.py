@@ -67,8 +67,12 @@ def rho(shape: tuple[int, int], ring: Ring, grow_um: float) -> tuple[tuple[slice
     """The window of a ring's grown ellipse on the grid and the elliptic radius in it (1 at the border)."""
     a, b = ring.lumen_um[0] + grow_um, ring.lumen_um[1] + grow_um
     reach = max(a, b) + GRID_UM
-    rows = slice(max(int((ring.y_um - reach) / GRID_UM), 0), min(int((ring.y_um + reach) / GRID_UM) + 1, shape[0]))
-    columns = slice(max(int((ring.x_um - reach) / GRID_UM), 0), min(int((ring.x_um + reach) / GRID_UM) + 1, shape[1]))
+    rows = slice(
+        max(int((ring.y_um - reach) / GRID_UM), 0), min(int((ring.y_um + reach) / GRID_UM) + 1, shape[0])
+    )
+    columns = slice(
+        max(int((ring.x_um - reach) / GRID_UM), 0), min(int((ring.x_um + reach) / GRID_UM) + 1, shape[1])
+    )
     y, x = np.mgrid[rows, columns].astype(np.float32)
     x, y = (x + 0.5) * GRID_UM - ring.x_um, (y + 0.5) * GRID_UM - ring.y_um
     cos, sin = np.cos(ring.angle_rad), np.sin(ring.angle_rad)
@@ -103,7 +107,14 @@ def _vessels(spec: PhantomSpec, tissue: Tissue, code: npt.NDArray[np.uint8]) -> 
         radius = 3.2 * np.exp(abs(rng.normal(0, 0.55))) * (1.25 if spec.state == "inflamed" else 1.0)
         flat = rng.uniform(0.45, 1.0)
         rings.append(
-            Ring("vessel", float(x), float(y), (radius / np.sqrt(flat), radius * np.sqrt(flat)), 2.5, rng.uniform(0, np.pi))
+            Ring(
+                "vessel",
+                float(x),
+                float(y),
+                (radius / np.sqrt(flat), radius * np.sqrt(flat)),
+                2.5,
+                rng.uniform(0, np.pi),
+            )
         )
     return rings
 
@@ -118,7 +129,9 @@ def _glands(spec: PhantomSpec, tissue: Tissue, code: npt.NDArray[np.uint8]) -> l
             lumen = rng.uniform(3.5, 6.5)
             angle = rng.uniform(0, np.pi)
             centre = rng.normal(0, 28, 2)
-            turn = Ring("gland", x + centre[0], y + centre[1], (lumen * rng.uniform(1, 2.2), lumen), 11.0, angle)
+            turn = Ring(
+                "gland", x + centre[0], y + centre[1], (lumen * rng.uniform(1, 2.2), lumen), 11.0, angle
+            )
             if all(np.hypot(turn.x_um - r.x_um, turn.y_um - r.y_um) > 38 for r in rings):
                 rings.append(turn)
     return rings
@@ -131,7 +144,13 @@ def _cut_follicles(spec: PhantomSpec, tissue: Tissue, code: npt.NDArray[np.uint8
         u0 = rng.uniform(profile.start_um + 60, max(profile.end_um - 60, profile.start_um + 61))
         slope, length, radius = rng.normal(0, 0.35), rng.uniform(180, 520), rng.uniform(24, 42)
         top = profile.surface_um[int(u0 / GRID_UM)]
-        s = tissue.surface_um + profile.surface_um[np.clip((tissue.along_um / GRID_UM).astype(int), 0, len(profile.surface_um) - 1)] - top
+        s = (
+            tissue.surface_um
+            + profile.surface_um[
+                np.clip((tissue.along_um / GRID_UM).astype(int), 0, len(profile.surface_um) - 1)
+            ]
+            - top
+        )
         aside = (tissue.along_um - u0 - slope * s) / np.sqrt(1 + slope**2)
         beyond = np.maximum(s - length, 0)
         distance = np.hypot(aside * (1 + 0.25 * np.clip(s / length, 0, 1)), beyond)
@@ -175,12 +194,12 @@ def _infiltrate(spec: PhantomSpec, tissue: Tissue, rings: list[Ring]) -> Array:
             continue
         spread = rng.uniform(16, 38) if inflamed else rng.uniform(8, 14)
         window, r = rho((rows, columns), ring, 3 * spread)
-        strength = (rng.uniform(0.5, 1.0) if inflamed else rng.uniform(0.15, 0.4))
+        strength = rng.uniform(0.5, 1.0) if inflamed else rng.uniform(0.15, 0.4)
         cuffs[window] = np.maximum(cuffs[window], strength * np.exp(-((r * 3) ** 2) / 2))
     patches = np.clip(0.6 + 0.6 * field(rng, (rows, columns), 90), 0, 1)
     if inflamed:
         band = np.exp(-np.maximum(tissue.depth_um, 0) / 28) * (tissue.depth_um > -14) * rng.uniform(0.3, 0.75)
         cuffs = np.maximum(cuffs, band * patches)
-    return np.asarray(np.clip(cuffs + (0.05 if inflamed else 0.02), 0, 1) * (tissue.code == DERMIS), np.float32) + (
-        np.asarray(0.05 * patches * inflamed * (tissue.depth_um > -25) * (tissue.depth_um < 0), np.float32)
-    )
+    return np.asarray(
+        np.clip(cuffs + (0.05 if inflamed else 0.02), 0, 1) * (tissue.code == DERMIS), np.float32
+    ) + (np.asarray(0.05 * patches * inflamed * (tissue.depth_um > -25) * (tissue.depth_um < 0), np.float32))

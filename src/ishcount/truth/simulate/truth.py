@@ -137,15 +137,36 @@ def save_truth(truth: PhantomTruth, folder: Path) -> None:
     write_parquet(folder / "dots.parquet", truth.dots)
     write_parquet(folder / "confounders.parquet", truth.confounders)
     planes = np.stack([truth.code, truth.artefacts])
-    tifffile.imwrite(folder / "regions.tif", planes, compression="zlib", photometric="minisblack", metadata=None, software=False)
+    tifffile.imwrite(
+        folder / "regions.tif",
+        planes,
+        compression="zlib",
+        photometric="minisblack",
+        metadata=None,
+        software=False,
+    )
     write_json(
         folder / "truth.json",
         {
             "format": FORMAT, "spec": truth.spec, "grid_um": truth.grid_um, "label_factor": truth.label_factor, "area_mm2": truth.area_mm2,
-            "epidermis_mm": truth.epidermis_mm, "junction_mm": truth.junction_mm, "stains": truth.stains,
+            **_totals(truth), "epidermis_mm": truth.epidermis_mm, "junction_mm": truth.junction_mm, "stains": truth.stains,
             "codes": dict(enumerate(CODE_NAMES)), "artefact_bits": ARTEFACT_BITS,
         },
     )  # fmt: skip
+
+
+def _totals(truth: PhantomTruth) -> dict[str, Any]:
+    """What a perfect count would report."""
+    counted = truth.nuclei[truth.nuclei["counted"]]
+    area_mm2 = truth.area_mm2["tissue"]
+    positive = {marker: int(counted[f"{marker}_positive"].sum()) for marker in truth.markers}
+    return {
+        "n_nuclei": len(truth.nuclei),
+        "n_counted": len(counted),
+        "nuclei_per_mm2": len(counted) / area_mm2 if area_mm2 else None,
+        "n_positive": positive,
+        "positive_per_mm2": {name: n / area_mm2 if area_mm2 else None for name, n in positive.items()},
+    }
 
 
 def save_labels(labels: npt.NDArray[np.uint32], folder: Path) -> None:
@@ -163,7 +184,9 @@ def load_truth(folder: Path) -> PhantomTruth:
     import tifffile
 
     if not (folder / "truth.json").is_file():
-        raise UsageError(f"no truth in {str(folder)!r}: truth.json is missing; give a folder made by ishcount simulate")
+        raise UsageError(
+            f"no truth in {str(folder)!r}: truth.json is missing; give a folder made by ishcount simulate"
+        )
     facts = json.loads((folder / "truth.json").read_text("utf-8"))
     code, artefacts = tifffile.imread(folder / "regions.tif")
     label_file = folder / LABEL_FILE

@@ -42,11 +42,19 @@ def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, label
             yield from encode_strip(rgb, spec)
 
     path = folder / f"{slide_id}.tif"
-    with replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=width * height > 500_000_000) as file:
+    with (
+        replacing(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=width * height > 500_000_000) as file,
+    ):
         file.write(tiles(), shape=(height, width, 3), dtype=np.uint8, **_page(spec, 1, reduced=False))
         level, factor = np.concatenate(smaller, 0), REDUCTION
         while min(level.shape[:2]) >= SMALLEST_LEVEL_PX or factor == REDUCTION:
-            file.write(encode_strip(level, spec), shape=level.shape, dtype=np.uint8, **_page(spec, factor, reduced=True))
+            file.write(
+                encode_strip(level, spec),
+                shape=level.shape,
+                dtype=np.uint8,
+                **_page(spec, factor, reduced=True),
+            )
             level, factor = _reduced(level), factor * REDUCTION
 
     def fill(temporary: Path) -> None:
