@@ -20,6 +20,7 @@ PALE_OD = 0.06  # darker pieces are matter whatever their texture: shade on glas
 SEED_OD = 0.03  # a piece without any cell above this is a smear
 SMALL_SEED_OD = 0.07  # the same for pieces under SMALL_UM2: specks reach .065, the palest fleck seen .11
 SMALL_UM2 = 20_000.0
+LEAST_OD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def find_extent(
     rim_cells: float,
     cell_um2: float,
     min_od: float,
+    pinhole_um2: float,
     heights: tuple[float, float, float],
 ) -> Extent:
     """Tissue masks from mean optical density (h, w).
@@ -54,6 +56,7 @@ def find_extent(
     noise = 1.4826 * float(np.median(np.abs(smooth[glass.cells])))
     above = smooth > max(min_od, 5 * noise)
     above = _with_texture(above, od, smooth, glass, cell_um2)
+    above = fill_pinholes(above, pinhole_um2 / cell_um2)
     plateau = _plateau(smooth, above, rim_cells)
     rim = ndimage.distance_transform_edt(above) <= rim_cells
     middle, inner, outer = (above & ~(rim & (smooth < height * plateau)) for height in heights)
@@ -77,14 +80,18 @@ def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass, cell_um2:
 
 
 def _plateau(smooth: Array, above: Mask, rim_cells: float) -> Array:
-    """Mean OD of tissue just inside the rim, carried outwards; of thin pieces their own maximum."""
+    """Geometric mean of the OD of tissue just inside the rim, carried outwards; of thin pieces the maximum.
+
+    Geometric, because a few nuclei in pale stroma say nothing about the height of the stroma's edge.
+    """
     core = ndimage.distance_transform_edt(above) > rim_cells
     reach = 2 * rim_cells
     weight = cv2.GaussianBlur(core.astype(np.float32), (0, 0), reach)
-    total = cv2.GaussianBlur(np.where(core, smooth, 0).astype(np.float32), (0, 0), reach)
+    height = np.log(np.maximum(smooth, LEAST_OD))
+    total = cv2.GaussianBlur(np.where(core, height, 0).astype(np.float32), (0, 0), reach)
     side = 2 * int(np.ceil(rim_cells)) + 1
     own = cv2.dilate(smooth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return np.asarray(np.where(weight > 0.02, total / np.maximum(weight, 1e-6), own))
+    return np.asarray(np.where(weight > 0.02, np.exp(total / np.maximum(weight, 1e-6)), own))
 
 
 def fill_pinholes(mask: Mask, max_cells: float) -> Mask:

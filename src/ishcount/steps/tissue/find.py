@@ -45,10 +45,10 @@ class TissueParams(Settings):
         "edge differ by",
     )
     rim_um: float = Field(
-        12.0, gt=0, le=100, description="width of the edge zone that is trimmed, um: blur and raster reach"
+        6.0, gt=0, le=100, description="width of the edge zone that is trimmed, um: how far smoothing reaches"
     )
     min_od: float = Field(
-        0.01,
+        0.008,
         gt=0,
         lt=1,
         description="mean optical density under which nothing is tissue: empty glass stays under .006 "
@@ -110,6 +110,7 @@ def find_tissue(
         rim_cells=cell.to_px(params.rim_um),
         cell_um2=cell_um2,
         min_od=params.min_od,
+        pinhole_um2=params.pinhole_um2,
         heights=(params.edge_height, params.edge_height + spread, params.edge_height - spread),
     )
     free = valid & (kind == RegionKind.GLASS)
