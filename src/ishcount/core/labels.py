@@ -12,14 +12,20 @@ Labels = npt.NDArray[np.int32]
 
 
 @njit
-def highest(labels: Labels, n_labels: int, plane: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """Maximum of `plane` under each label (n_labels + 1); 0 under label 0 and where there is none."""
+def trim(labels: Labels, n_labels: int, plane: npt.NDArray[np.int16], share: float) -> Labels:
+    """Each label without the pixels where `plane` is below `share` of its maximum under that label."""
+    height, width = labels.shape
     top = np.zeros(n_labels + 1, np.int16)
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
+    for y in range(height):
+        for x in range(width):
             if labels[y, x] > 0:
                 top[labels[y, x]] = max(top[labels[y, x]], plane[y, x])
-    return top
+    trimmed = np.zeros((height, width), np.int32)
+    for y in range(height):
+        for x in range(width):
+            if labels[y, x] > 0 and plane[y, x] >= share * top[labels[y, x]]:
+                trimmed[y, x] = labels[y, x]
+    return trimmed
 
 
 @njit

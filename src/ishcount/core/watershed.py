@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ishcount.core.compiled import njit
 
 
 @njit
-def flood(levels, markers, mask):  # type: ignore[no-untyped-def]
+def flood(
+    levels: npt.NDArray[np.uint8], markers: npt.NDArray[np.int32], mask: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int32]:
     """Labels int32 (h, w): `markers` grown over `mask` in order of rising `levels` (uint8).
 
     Pixels of one level are served first come, first served (4 neighbours: up, left, right, down), as in
@@ -16,46 +19,44 @@ def flood(levels, markers, mask):  # type: ignore[no-untyped-def]
     since its heap serves equal seeds in an order of its own and this serves them in reading order.
     """
     height, width = levels.shape
-    n = height * width
-    labels = np.zeros(n, np.int32)
-    level = levels.ravel()
-    inside = mask.ravel()
-    start = markers.ravel()
-    following = np.full(n, -1, np.int64)
-    head = np.full(256, -1, np.int64)
-    tail = np.full(256, -1, np.int64)
-    for i in range(n):
-        if start[i] > 0 and inside[i]:
-            labels[i] = start[i]
-            value = level[i]
-            if head[value] < 0:
-                head[value] = i
-            else:
-                following[tail[value]] = i
-            tail[value] = i
-    steps = np.array([-width, -1, 1, width])
-    value = 0
-    while value < 256:
-        i = head[value]
-        if i < 0:
-            value += 1
-            continue
-        head[value] = following[i]
-        row, col = i // width, i % width
-        for k in range(4):
-            if (k == 0 and row == 0) or (k == 1 and col == 0):
+    wide = width + 2  # a frame outside the mask spares every test for the array's edge
+    labels = np.full((height + 2) * wide, -1, np.int32)  # -1: not to be flooded
+    level = np.zeros((height + 2) * wide, np.uint8)
+    following = np.empty((height + 2) * wide, np.int32)
+    head, tail = np.full(256, -1, np.int32), np.full(256, -1, np.int32)
+    for y in range(height):
+        for x in range(width):
+            if not mask[y, x]:
                 continue
-            if (k == 2 and col == width - 1) or (k == 3 and row == height - 1):
-                continue
-            j = i + steps[k]
-            if not inside[j] or labels[j] != 0:
-                continue
-            labels[j] = labels[i]
-            bucket = max(np.int64(level[j]), value)
-            following[j] = -1
-            if head[bucket] < 0:
-                head[bucket] = j
-            else:
-                following[tail[bucket]] = j
-            tail[bucket] = j
-    return labels.reshape(height, width)
+            i = (y + 1) * wide + x + 1
+            labels[i], level[i] = markers[y, x], levels[y, x]
+            if markers[y, x]:
+                value = level[i]
+                following[i] = -1
+                if head[value] < 0:
+                    head[value] = i
+                else:
+                    following[tail[value]] = i
+                tail[value] = i
+    for value in range(256):
+        i = np.int64(head[value])
+        while i >= 0:
+            label = labels[i]
+            for k in range(4):
+                j = i + (-wide if k == 0 else -1 if k == 1 else 1 if k == 2 else wide)
+                if labels[j] == 0:
+                    labels[j] = label
+                    bucket = max(np.int64(level[j]), value)
+                    following[j] = -1
+                    if head[bucket] < 0:
+                        head[bucket] = j
+                    else:
+                        following[tail[bucket]] = j
+                    tail[bucket] = j
+            i = np.int64(following[i])
+    result = np.empty((height, width), np.int32)
+    for y in range(height):
+        for x in range(width):
+            result[y, x] = max(labels[(y + 1) * wide + x + 1], 0)
+    return result
+

@@ -25,7 +25,7 @@ from pydantic import Field
 from ishcount.core.compiled import njit
 from ishcount.core.flags import Flag
 from ishcount.core.forest import Forest, forest_of
-from ishcount.core.labels import fill_holes, flat_parts, highest
+from ishcount.core.labels import fill_holes, flat_parts, trim
 from ishcount.core.region_tree import (
     AREA,
     FEATURES,
@@ -113,8 +113,12 @@ class Nuclei:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every object that could be a nucleus: pieces int32 (h, w), the tree over them, and what is known of each node."""
+    """Every object that could be a nucleus: pieces int32 (h, w), the tree over them, what is known of each node.
 
+    contrast: stain above its background, int16, 16 steps per grey level.
+    """
+
+    contrast: Plane
     pieces: Labels
     n_pieces: int
     children: npt.NDArray[np.int64]
@@ -156,7 +160,7 @@ def find_nuclei(
     renumber = np.zeros(len(found.children), np.int32)
     renumber[nodes] = np.arange(1, len(nodes) + 1)
     labels = fill_holes(renumber[owner][found.pieces])
-    return _measure(labels, stain, probability[nodes], pixel_size, calibration, params)
+    return _measure(labels, found.contrast, probability[nodes], pixel_size, calibration)
 
 
 def candidates(
@@ -168,7 +172,7 @@ def candidates(
     mask = _mask(smooth, contrast, pixel_size, calibration, params)
     topography = _topography(smooth, mask, pixel_size, calibration)
     pieces = flood(255 - topography, _seeds(topography, mask, pixel_size, params), mask)
-    pieces = flat_parts(_trim(pieces, contrast, params.trim))
+    pieces = flat_parts(trim(pieces, int(pieces.max(initial=0)), contrast, params.trim))
     n_pieces = int(pieces.max(initial=0))
     gradient = cv2.morphologyEx(contrast, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).astype(np.int16)
     nodes, children, inner = grow_tree(
@@ -177,7 +181,8 @@ def candidates(
         params.max_area_um2 / pixel_size.area_um2(1),
     )
     level = calibration.otsu * FINE
-    return Candidates(pieces, n_pieces, children, node_features(nodes, children, inner, pixel_size.area_um2(1), level))
+    features = node_features(nodes, children, inner, pixel_size.area_um2(1), level)
+    return Candidates(contrast, pieces, n_pieces, children, features)
 
 
 @cache
@@ -263,21 +268,13 @@ def _seeds(topography: Grey, mask: Grey, pixel_size: PixelSize, params: NucleiPa
     return np.asarray(cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)[1])
 
 
-def _trim(labels: Labels, contrast: Plane, share: float) -> Labels:
-    """Each piece without the pixels below `share` of its own maximum."""
-    top = highest(labels, int(labels.max(initial=0)), contrast)
-    return np.where(contrast >= share * top[labels], labels, 0).astype(np.int32)
-
-
 def _measure(
     labels: Labels,
-    stain: Grey,
+    contrast: Plane,
     score: npt.NDArray[np.float64],
     pixel_size: PixelSize,
     calibration: NucleiCalibration,
-    params: NucleiParams,
 ) -> Nuclei:
-    contrast = _contrast(_smooth(stain, pixel_size, params), pixel_size, params)
     n = len(score)
     sums = piece_sums(labels, n, contrast, contrast)
     shape = node_features(sums, np.zeros((n + 1, 2), np.int64), np.zeros((n + 1, 6), np.int64), 1.0, 1.0)[1:]
