@@ -46,8 +46,18 @@ _NEIGHBOUR_NAMES = (
     "near_share_r",
     "near_colour_r",
 )
+AROUND_UM = 12.0  # pigment lies in clumps and rows this wide; single transcripts do not
+DARK_OD = 0.15  # a neighbour counts as dark above this contrast: half of a usual single dot
+_AROUND_NAMES = (
+    "n_around",
+    "n_dark_around",
+    "around_share_h",
+    "around_share_r",
+    "around_colour_r",
+    "around_contrast",
+)
 _SLIDE_NAMES = ("mpp_um", "noise_od", "stain_angle_deg", "is_brown")
-FEATURE_NAMES = (*_RING_NAMES, *_SHAPE_NAMES, *_WIDE_NAMES, *_NEIGHBOUR_NAMES, *_SLIDE_NAMES)
+FEATURE_NAMES = (*_RING_NAMES, *_SHAPE_NAMES, *_WIDE_NAMES, *_NEIGHBOUR_NAMES, *_AROUND_NAMES, *_SLIDE_NAMES)
 N_LOCAL = len(_RING_NAMES) + len(_SHAPE_NAMES)
 N_WIDE = len(_WIDE_NAMES)
 
@@ -160,12 +170,18 @@ def find_candidates(
     halves = np.array([max(1, round(side / 2 / (pixel_size.mean_um * factor))) for side in WIDE_UM])
     _surroundings(grid_planes, factor, y, x, halves, features)
     _neighbours(y, x, pixel_size.mean_um, features, np.array(_neighbour_columns(), np.int64))
+    _around(y, x, pixel_size.mean_um, features, np.array(_around_columns(), np.int64))
     features[:, -4:] = (pixel_size.mean_um, noise.noise_od, stain_angle_deg, float(is_brown))
     return Candidates(x, y, dx, dy, features, sizes[:, 0], sizes[:, 1], sizes[:, 2])
 
 
 def _neighbour_columns() -> list[int]:
     wanted = ("contrast_c", "share_h", "share_r", "colour_r", "n_within_1_5")
+    return [FEATURE_NAMES.index(name) for name in wanted]
+
+
+def _around_columns() -> list[int]:
+    wanted = ("contrast_total", "share_h", "share_r", "colour_r", "n_around")
     return [FEATURE_NAMES.index(name) for name in wanted]
 
 
@@ -379,3 +395,35 @@ def _neighbours(ys, xs, mpp, features, columns):  # type: ignore[no-untyped-def]
         features[i, first + 1] = near
         for k in range(4):
             features[i, first + 2 + k] = sums[k] / near if near else 0.0
+
+
+@njit
+def _around(ys, xs, mpp, features, columns):  # type: ignore[no-untyped-def]
+    """What lies within 12 um: how many candidates, how many dark ones, and the dark ones' mean colour."""
+    reach = AROUND_UM / mpp
+    n = len(ys)
+    contrast, share_h, share_r, colour_r, first = columns
+    start = 0
+    for i in range(n):
+        while start < n and ys[start] < ys[i] - reach:
+            start += 1
+        near = dark = 0
+        sums = np.zeros(4)
+        for j in range(start, n):
+            if ys[j] > ys[i] + reach:
+                break
+            squared = float(ys[j] - ys[i]) ** 2 + float(xs[j] - xs[i]) ** 2
+            if j == i or squared > reach * reach:
+                continue
+            near += 1
+            if features[j, contrast] < DARK_OD:
+                continue
+            dark += 1
+            sums[0] += features[j, share_h]
+            sums[1] += features[j, share_r]
+            sums[2] += features[j, colour_r]
+            sums[3] += features[j, contrast]
+        features[i, first] = near
+        features[i, first + 1] = dark
+        for k in range(4):
+            features[i, first + 2 + k] = sums[k] / dark if dark else 0.0

@@ -85,7 +85,7 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
             "dot_spread": rng.uniform(0.15, 0.55),
             "dot_sigma_um": rng.uniform(0.20, 0.40),
             "confounders": rng.choice([0.0, 0.3, 1.0, 2.0]),
-            "prevalence": rng.choice([0.0, 0.03, 0.15, 0.4]),
+            "prevalence": rng.choice([0.0, 0.01, 0.05, 0.3], p=[0.35, 0.25, 0.2, 0.2]),
         },
         blur_um=rng.uniform(0.08, 0.45),
         camera={
@@ -198,6 +198,8 @@ def _nuclei(canvas: _Canvas) -> list[tuple[float, float, float]]:
 def _confounders(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
     """Everything that is no dot and may look like one."""
     rng, level = canvas.rng, canvas.draw.strength["confounders"]
+    if level and rng.uniform() < 0.35:
+        _pigmented_cells(canvas, nuclei)
     for draw_one, mean in (
         (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_crystal, 0.8), (_speck, 1.5),
         (_corneum, 0.25), (_edge, 0.3),
@@ -218,6 +220,22 @@ def _melanin(canvas: _Canvas) -> None:
             x + rng.normal(0, spread) / canvas.mpp, y + rng.normal(0, spread) / canvas.mpp,
             rng.uniform(0.12, 0.5), strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.8),
         )  # fmt: skip
+
+
+def _pigmented_cells(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
+    """Basal pigment: a few single granules of dot size beside some of the nuclei, as brown as chromogen or darker."""
+    rng = canvas.rng
+    colour = _between(rng, MELANIN, 4)
+    share, strength, sigma = rng.uniform(0.05, 0.8), rng.uniform(0.1, 1.0), rng.uniform(0.12, 0.4)
+    for x, y, radius in nuclei:
+        if rng.uniform() > share:
+            continue
+        for _ in range(1 + rng.poisson(rng.uniform(0.5, 5))):
+            angle, reach = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.2, 1.4) / canvas.mpp
+            canvas.spot(
+                x + reach * np.cos(angle), y + reach * np.sin(angle), sigma * rng.lognormal(0, 0.25),
+                strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.5),
+            )  # fmt: skip
 
 
 def _red_cell(canvas: _Canvas) -> None:
