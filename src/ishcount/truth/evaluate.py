@@ -1,10 +1,11 @@
 """Accuracy of a result against phantoms' truth or a hand count.
 
 A found cell stands for the true nucleus whose centroid lies within 4 um, nearest pairs first. It is a true
-positive when both are positive. Found positives that stand for no nucleus or for a negative one are false; a
-true positive whose nucleus was not found or was called negative is missed. A true nucleus is positive when it owns
-at least one dot. Nuclei cut away in another section are no nuclei; their dots, and background dots, make false
-cells. Nuclei on spoilt tissue (fold, ink, bubble, dust, dried edge, defocus) neither help nor harm.
+positive when both are positive. Found positives that stand for no nucleus or for a negative one are false;
+a true positive whose nucleus was not found or was called negative is missed. A true nucleus is positive
+when it owns at least one dot. Nuclei cut away in another section are no nuclei; their dots, and background
+dots, make false cells. Nuclei on spoilt tissue (fold, ink, bubble, dust, dried edge, defocus) neither help
+nor harm.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from ishcount.truth.matching import match_points, overlap_matches, scores
 NUCLEUS_UM = 4.0  # centroids of one nucleus (QuPath's comparison in the field uses the same)
 DOT_UM = 0.5  # the contract's radius for dots
 HAND_COUNT_UM = 7.5  # a click on a cell: a nucleus' radius and the cytoplasm about it
-SWEEP = tuple(np.round(np.r_[np.arange(0.05, 0.95, 0.05), np.arange(0.95, 1.0, 0.01)], 3))
+SWEEP = (*(k / 20 for k in range(1, 19)), *(k / 100 for k in range(95, 100)))
 
 
 def evaluate(out: Path | str, truth: Path | str) -> dict[str, Any]:
     """Accuracy of every slide of a result that has a truth.
 
     truth: a folder holding `<slide_id>.truth/` folders as `ishcount simulate` writes them, or a CSV of
-    `slide_id, x_um, y_um, marker` with one row per positive cell. Returns {"slides": [...], "pooled": {...}}.
-    UsageError when nothing of the result has a truth.
+    `slide_id, x_um, y_um, marker` with one row per positive cell. Returns {"slides": [...], "pooled":
+    {...}}. UsageError when nothing of the result has a truth.
     """
     result, truth = load_result(out), Path(truth)
     if truth.is_file():
@@ -78,7 +79,9 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
 
 
 def _judged(cells: pd.DataFrame, nuclei: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cells and nuclei without those that neither help nor harm: nuclei on spoilt tissue and what was found there."""
+    """Cells and nuclei without those that neither help nor harm: nuclei on spoilt tissue and what was found
+    there.
+    """
     counted = nuclei["counted"].to_numpy(bool)
     found, true = match_points(_places(cells), _places(nuclei), NUCLEUS_UM)
     spoilt = np.zeros(len(cells), bool)

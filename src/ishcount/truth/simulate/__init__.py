@@ -1,7 +1,7 @@
 """Phantom slides of skin with exact truth. They share no code with the detector.
 
-`draw_phantom(spec)` gives pixels and truth in memory, `write_phantom(spec, folder, slide_id)` a slide file with
-its truth beside it, in bounded memory.
+`draw_phantom(spec)` gives pixels and truth in memory, `write_phantom(spec, folder, slide_id)` a slide file
+with its truth beside it, in bounded memory.
 """
 
 from ishcount.truth.simulate.render import Phantom, draw_phantom

@@ -29,8 +29,9 @@ INKS = (
 class Artefacts:
     """Rasters of (grid rows, columns): `bits` by `ARTEFACT_BITS`, the rest as float32.
 
-    `fold` is how many layers more there are (0-1), `ink_od` and `edge_od` optical densities, `dust_od` likewise,
-    `bubble` the elliptic radius (1 at the rim, large elsewhere), `blur_um` what is added to the optics' blur.
+    `fold` is how many layers more there are (0-1), `ink_od` and `edge_od` optical densities, `dust_od`
+    likewise, `bubble` the elliptic radius (1 at the rim, large elsewhere), `blur_um` what is added to the
+    optics' blur.
     """
 
     bits: npt.NDArray[np.uint8]

@@ -1,4 +1,6 @@
-"""Tissue between the nuclei: cytoplasm, collagen fibres, the weave of the corneum, hair; and what lies on it."""
+"""Tissue between the nuclei: cytoplasm, collagen fibres, the weave of the corneum, hair; and what lies on
+it.
+"""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def transmit(camera: Camera, od: Array, step_um: float, more_blur_um: Array | No
             stages[1] * (2 - place) + stages[2] * (place - 1),
         )
     for channel in (0, 2):
-        move = np.float32(
+        move = np.array(
             [[1, 0, camera.shift_um[channel, 0] / step_um], [0, 1, camera.shift_um[channel, 1] / step_um]]
         )
         blurs[channel] = cv2.warpAffine(

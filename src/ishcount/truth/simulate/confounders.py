@@ -39,7 +39,8 @@ def draw_confounders(spec: PhantomSpec, skin: Skin, nuclei: pd.DataFrame) -> pd.
     amounts = spec.preset_numbers.confounders
     drawers = {
         "melanin_brown": _melanin, "melanin_black": _melanin, "melanophage": _clumps, "haemosiderin": _clumps,
-        "red_cell": _red_cells, "precipitate": _specks, "chromatin": _chromatin, "haze": _haze, "crystal": _crystals,
+        "red_cell": _red_cells, "precipitate": _specks, "chromatin": _chromatin, "haze": _haze,
+        "crystal": _crystals,
     }  # fmt: skip
     parts = [
         draw(Order(kind, amounts[kind], spec, skin, nuclei, stream(spec.seed, kind)))
@@ -103,7 +104,7 @@ def _granules(
     rng, (x, y, counts, spread_um) = order.rng, heaps
     n = int(counts.sum())
     sd = np.repeat(spread_um, counts)
-    radius = np.exp(rng.uniform(*np.log(radius_um), n))
+    radius = np.exp(rng.uniform(np.log(radius_um[0]), np.log(radius_um[1]), n))
     stain = np.where(rng.random(n) < second_share, stains[1], stains[0]).astype(object)
     return _rows(
         order.kind,
@@ -178,7 +179,7 @@ def _red_cells(order: Order) -> pd.DataFrame:
 def _specks(order: Order) -> pd.DataFrame:
     """Haematoxylin precipitate: blue-black specks in loose groups, on glass as on tissue."""
     rng = order.rng
-    x, y = _inside(rng, np.ones(order.skin.tissue.code.shape, bool), 26 * order.amount)
+    x, y = _inside(rng, np.ones(order.skin.tissue.code.shape, bool), 45 * order.amount)
     heaps = x, y, 1 + rng.poisson(2.2, len(x)), rng.uniform(1, 14, len(x))
     return _granules(order, ("haematoxylin", "haematoxylin"), 0.0, heaps, (0.25, 0.8), 1.1)
 

@@ -30,8 +30,8 @@ COLUMNS = ("marker", "x_um", "y_um", "nucleus_id", "strength_od_um2", "diameter_
 def draw_dots(spec: PhantomSpec, skin: Skin, nuclei: pd.DataFrame) -> pd.DataFrame:
     """One row per dot of every marker.
 
-    Columns: dot_id, marker, x_um, y_um, nucleus_id (0: no cell's), strength_od_um2 (integrated optical density
-    along its stain vector), diameter_um, in_focus, clustered.
+    Columns: dot_id, marker, x_um, y_um, nucleus_id (0: no cell's), strength_od_um2 (integrated optical
+    density along its stain vector), diameter_um, in_focus, clustered.
     """
     parts = []
     for number, marker in enumerate(spec.markers):

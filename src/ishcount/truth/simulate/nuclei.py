@@ -32,7 +32,9 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Kind:
-    """Mean semi-axes and least spacing (um), spread of size (sd of its logarithm), stain against the slide's."""
+    """Mean semi-axes and least spacing (um), spread of size (sd of its logarithm), stain against the
+    slide's.
+    """
 
     long_um: float
     short_um: float
@@ -60,8 +62,8 @@ NAMES = list(KINDS)
 def draw_nuclei(spec: PhantomSpec, skin: Skin) -> pd.DataFrame:
     """All nuclei of the section, numbered from 1 from top to bottom, left to right.
 
-    Columns: nucleus_id, kind, compartment, x_um, y_um, long_um, short_um (semi-axes), angle_rad, stain (OD),
-    faint, in_focus, in_plane, a2 .. a4, p2 .. p4 (harmonics of the outline), texture_x, texture_y.
+    Columns: nucleus_id, kind, compartment, x_um, y_um, long_um, short_um (semi-axes), angle_rad, stain
+    (OD), faint, in_focus, in_plane, a2 .. a4, p2 .. p4 (harmonics of the outline), texture_x, texture_y.
     """
     rng = stream(spec.seed, "nuclei")
     x, y, kind = _candidates(spec, skin, rng)
@@ -80,7 +82,8 @@ def draw_nuclei(spec: PhantomSpec, skin: Skin) -> pd.DataFrame:
 def _densities(spec: PhantomSpec, skin: Skin) -> dict[str, Floats]:
     """Candidates per um2 over the grid, kind by kind, in the order of the right of way.
 
-    For the packed kinds several times what fits, so that spacing decides; for loose ones the density itself.
+    For the packed kinds several times what fits, so that spacing decides; for loose ones the density
+    itself.
     """
     tissue, inflamed = skin.tissue, spec.state == "inflamed"
     code, depth = tissue.code, tissue.depth_um
@@ -175,7 +178,9 @@ def _spaced(x: Floats, y: Floats, spacing_um: Floats, shape: tuple[int, int]) ->
 def _angles(
     skin: Skin, rng: np.random.Generator, x: Floats, y: Floats, kind: npt.NDArray[np.object_]
 ) -> Floats:
-    """Long axes: across the junction for basal cells, along the surface for granular ones, along the fibres."""
+    """Long axes: across the junction for basal cells, along the surface for granular ones, along the
+    fibres.
+    """
     tissue = skin.tissue
     cell = _cell(skin, x, y)
     smooth = ndimage.gaussian_filter(tissue.depth_um, 3)

@@ -1,7 +1,7 @@
 """Stamping kernels: they add the optical density of many small things to a block of RGB optical density.
 
-Blocks are (3, rows, columns) float32; `origin` is the block's corner in um, `step` the side of a pixel in um. Pixel
-centres lie half a step from the corner.
+Blocks are (3, rows, columns) float32; `origin` is the block's corner in um, `step` the side of a pixel in
+um. Pixel centres lie half a step from the corner.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -15,9 +15,11 @@ import numba
 
 @numba.njit(cache=True)  # pragma: no cover
 def stamp_nuclei(od, labels, origin_x, origin_y, step, shapes, ids, vector, tile, contrast):
-    """Nuclei as lumpy ellipses with chromatin and a darker rim; `labels` gets the id of the last one on top.
+    """Nuclei as lumpy ellipses with chromatin and a darker rim; `labels` gets the id of the last one on
+    top.
 
-    `shapes` (n, 15): x, y, long, short, angle, OD, edge width (um), a2, p2, a3, p3, a4, p4, texture x, texture y.
+    `shapes` (n, 15): x, y, long, short, angle, OD, edge width (um), a2, p2, a3, p3, a4, p4, texture x,
+    texture y.
     """
     rows, columns = labels.shape
     size = tile.shape[0]
@@ -65,8 +67,8 @@ def _edge(distance, softness):
 def stamp_particles(od, origin_x, origin_y, step, particles, vectors):
     """Round or long particles whose summed OD times pixel area is exact, wherever the pixel grid falls.
 
-    `particles` (n, 7): x, y, semi-axis, semi-axis, angle, softness (sd of the edge, um), integrated OD (OD x um2).
-    `vectors` (n, 3): the colour of each.
+    `particles` (n, 7): x, y, semi-axis, semi-axis, angle, softness (sd of the edge, um), integrated OD (OD
+    x um2). `vectors` (n, 3): the colour of each.
     """
     rows, columns = od.shape[1], od.shape[2]
     for i in range(len(particles)):
@@ -74,10 +76,10 @@ def stamp_particles(od, origin_x, origin_y, step, particles, vectors):
         reach = max(a, b) + 3.5 * softness
         cos, sin = math.cos(angle), math.sin(angle)
         first_row, last_row = (
-            int(math.floor((y0 - reach - origin_y) / step)),
+            math.floor((y0 - reach - origin_y) / step),
             int((y0 + reach - origin_y) / step) + 1,
         )
-        first_column = int(math.floor((x0 - reach - origin_x) / step))
+        first_column = math.floor((x0 - reach - origin_x) / step)
         last_column = int((x0 + reach - origin_x) / step) + 1
         if last_row <= 0 or last_column <= 0 or first_row >= rows or first_column >= columns:
             continue

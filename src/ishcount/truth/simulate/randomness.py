@@ -1,8 +1,7 @@
 """Reproducible chance: one stream of numbers per purpose, and smooth noise.
 
 A stream depends on the seed and on the purpose's name alone, so that a change in how dots are drawn leaves
-the
-tissue as it was.
+the tissue as it was.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ def _particles(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 def draw_density(
     canvas: Canvas, x_px: int, y_px: int, columns: int, rows: int
 ) -> tuple[Array, np.ndarray, Window]:
-    """Optical density (3, rows, columns) of a region in drawn pixels, nucleus labels, and the region's window."""
+    """Optical density (3, rows, columns) of a region in drawn pixels, nucleus labels, and the region's
+    window.
+    """
     scene, step = canvas.scene, canvas.step_um
     left, top = x_px * step, y_px * step
     od = np.zeros((3, rows, columns), np.float32)
@@ -221,7 +223,9 @@ def encode_tile(tile: npt.NDArray[np.uint8], *, quality: int, subsampling: str) 
 
 
 def encode_strip(strip: npt.NDArray[np.uint8], spec: PhantomSpec) -> Iterator[bytes]:
-    """The JPEG tiles of a strip, from left to right, then down; tiles at the border are filled by repetition."""
+    """The JPEG tiles of a strip, from left to right, then down; tiles at the border are filled by
+    repetition.
+    """
     rows, columns = (-(-side // TILE_PX) * TILE_PX for side in strip.shape[:2])
     filled = np.pad(strip, ((0, rows - strip.shape[0]), (0, columns - strip.shape[1]), (0, 0)), mode="edge")
     quality = spec.preset_numbers.jpeg_quality

@@ -53,8 +53,9 @@ def nucleus_shapes(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     edge = np.where(nuclei["in_focus"], 0.35, 0.9)
     amount = staining.nuclear_od * nuclei["stain"] * np.where(nuclei["in_focus"], 1.0, 0.75)
     columns = [
-        nuclei["x_um"], nuclei["y_um"], nuclei["long_um"], nuclei["short_um"], nuclei["angle_rad"], amount, edge,
-        *(nuclei[f"{letter}{k}"] for k in (2, 3, 4) for letter in "ap"), nuclei["texture_x"], nuclei["texture_y"],
+        *(nuclei[name] for name in ("x_um", "y_um", "long_um", "short_um", "angle_rad")), amount, edge,
+        *(nuclei[f"{letter}{k}"] for k in (2, 3, 4) for letter in "ap"),
+        nuclei["texture_x"], nuclei["texture_y"],
     ]  # fmt: skip
     shapes = np.column_stack([np.asarray(column, float) for column in columns])
     visible = nuclei["in_plane"].to_numpy()

@@ -1,8 +1,8 @@
 """What a phantom shall be: a preset, and whatever of it is to be different.
 
-The numbers of a preset are choices, not measurements: they span what the field's slides look like from good to
-poor, and are never moved to suit the detector. `blank` and `rare` are `medium` tissue with no positive cell, and
-with 2.5 in 1,000, and no background dot.
+The numbers of a preset are choices, not measurements: they span what the field's slides look like from good
+to poor, and are never moved to suit the detector. `blank` and `rare` are `medium` tissue with no positive
+cell, and with 2.5 in 1,000, and no background dot.
 """
 
 from __future__ import annotations
@@ -74,14 +74,16 @@ PRESETS = {
     "easy": Preset(
         background_per_mm2=5.0, copies_mean=5.0, dot_od=0.90, dot_od_spread=0.2, out_of_focus=0.03,
         clustered=0.12, out_of_plane=0.01, nuclear_od=0.85, nuclear_od_spread=0.12, faint=0.02,
-        chromatin_contrast=0.18, tint_od=0.22, far=0.03, packing=0.98, stain_spread_deg=2.5, blur_um=0.20, noise=0.005,
+        chromatin_contrast=0.18, tint_od=0.22, far=0.03, packing=0.98, stain_spread_deg=2.5, blur_um=0.20,
+        noise=0.005,
         sharpening=0.3, tears=0.3, jpeg_quality=92, confounders={"red_cell": 0.2, "uneven_light": 0.3},
     ),
     "medium": Preset(confounders=_MEDIUM),
     "hard": Preset(
         background_per_mm2=50.0, copies_mean=3.2, dot_od=0.56, dot_od_spread=0.40, out_of_focus=0.20,
         clustered=0.4, out_of_plane=0.07, nuclear_od=0.66, nuclear_od_spread=0.30, faint=0.16,
-        chromatin_contrast=0.45, tint_od=0.28, far=0.10, packing=0.74, stain_spread_deg=6.0, blur_um=0.34, noise=0.018,
+        chromatin_contrast=0.45, tint_od=0.28, far=0.10, packing=0.74, stain_spread_deg=6.0, blur_um=0.34,
+        noise=0.018,
         sharpening=0.7, tears=1.0, jpeg_quality=75, confounders=_HARD,
     ),
     "blank": Preset(prevalence=0.0, background_per_mm2=0.0, confounders=_MEDIUM),
@@ -94,11 +96,11 @@ class PhantomSpec:
     """One phantom slide. Two equal specs give equal bytes.
 
     `chromogens` and `markers` go together (two of each: duplex). `None` means: as the preset has it.
-    `confounders` as a set means exactly these kinds (see `CONFOUNDERS`), an empty set none at all. `pigment`
-    (0-1) scales melanin. `seed` draws the scene and its staining, `camera_seed` (default: from `seed`) the
-    optics and the camera, so that one scene can be seen by two scanners; `mpp_um` does not change the scene.
-    Lengths in micrometres; `size_px`
-    (width, height), then `size_mm`, win over `width_um` and `height_um`. UsageError for values out of range.
+    `confounders` as a set means exactly these kinds (see `CONFOUNDERS`), an empty set none at all.
+    `pigment` (0-1) scales melanin. `seed` draws the scene and its staining, `camera_seed` (default: from
+    `seed`) the optics and the camera, so that one scene can be seen by two scanners; `mpp_um` does not
+    change the scene. Lengths in micrometres; `size_px` (width, height), then `size_mm`, win over `width_um`
+    and `height_um`. UsageError for values out of range.
     """
 
     preset: str = "medium"

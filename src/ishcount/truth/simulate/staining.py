@@ -2,8 +2,7 @@
 
 Means: haematoxylin and DAB after Ruifrok and Johnston (2001), Fast Red, Fast Blue and AEC as tabulated in
 CellProfiler's UnmixColors; melanin from absorption as wavelength^-3.5; red cells from oxyhaemoglobin seen
-through
-camera primaries. Real slides scatter round them by several degrees.
+through camera primaries. Real slides scatter round them by several degrees.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def _places(
 def _vessels(spec: PhantomSpec, tissue: Tissue, code: npt.NDArray[np.uint8]) -> list[Ring]:
     rng = stream(spec.seed, "vessels")
     inside = (code == DERMIS) & (ndimage.distance_transform_edt(code == DERMIS) * GRID_UM > 12)
-    rings = []
+    rings: list[Ring] = []
     for x, y in _places(rng, inside, VESSELS_PER_MM2):
         radius = 3.2 * np.exp(abs(rng.normal(0, 0.55))) * (1.25 if spec.state == "inflamed" else 1.0)
         flat = rng.uniform(0.45, 1.0)
@@ -123,7 +123,7 @@ def _glands(spec: PhantomSpec, tissue: Tissue, code: npt.NDArray[np.uint8]) -> l
     rng = stream(spec.seed, "glands")
     inside = (code == DERMIS) & (tissue.depth_um > 150)
     inside &= ndimage.distance_transform_edt(code == DERMIS) * GRID_UM > 60
-    rings = []
+    rings: list[Ring] = []
     for x, y in _places(rng, inside, GLAND_COILS_PER_MM2):
         for _ in range(int(rng.integers(4, 9))):
             lumen = rng.uniform(3.5, 6.5)

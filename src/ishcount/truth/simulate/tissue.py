@@ -1,7 +1,7 @@
 """The shape of one skin section on its glass: epidermis, dermis and what lies between, on a 2 um grid.
 
-The grid decides what every place is; areas of the truth are counts of its pixels. Level 0 is drawn from the same
-grid, enlarged.
+The grid decides what every place is; areas of the truth are counts of its pixels. Level 0 is drawn from the
+same grid, enlarged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Profile:
-    """Curves along the skin, one value per 2 um: how deep (um) each border lies below the top of the frame."""
+    """Curves along the skin, one value per 2 um: how deep (um) each border lies below the top of the frame.
+    """
 
     surface_um: Curve
     corneum_end_um: Curve

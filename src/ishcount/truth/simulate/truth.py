@@ -27,11 +27,12 @@ VIABLE = ("epidermis", "dermis", "follicle", "gland")
 class PhantomTruth:
     """What is really on a phantom slide. Lengths in um, areas in mm2, places from the corner of the image.
 
-    `nuclei`: nucleus_id, x_um, y_um, kind, compartment, area_um2, faint, in_focus, in_plane, counted (in the plane
-    and on countable tissue) and per marker `M_copies`, `M_positive` (at least one dot of its own, and in the plane).
-    `dots`: dot_id, marker, x_um, y_um, nucleus_id (0: none), strength_od_um2, diameter_um, in_focus, clustered.
-    `code` (see `CODE_NAMES`) and `artefacts` (see `ARTEFACT_BITS`): uint8 at `grid_um`. `labels`: uint32 of
-    (rows, columns) on the nuclei grid, one pixel for `label_factor` level-0 pixels each way, or None. `area_mm2`: outline, tissue, viable, every compartment and artefact.
+    `nuclei`: nucleus_id, x_um, y_um, kind, compartment, area_um2, faint, in_focus, in_plane, counted (in
+    the plane and on countable tissue) and per marker `M_copies`, `M_positive` (at least one dot of its own,
+    and in the plane). `dots`: dot_id, marker, x_um, y_um, nucleus_id (0: none), strength_od_um2,
+    diameter_um, in_focus, clustered. `code` (see `CODE_NAMES`) and `artefacts` (see `ARTEFACT_BITS`): uint8
+    at `grid_um`. `labels`: uint32 of (rows, columns) on the nuclei grid, one pixel for `label_factor`
+    level-0 pixels each way, or None. `area_mm2`: outline, tissue, viable, every compartment and artefact.
     """
 
     spec: dict[str, Any]
@@ -130,7 +131,9 @@ def _areas_mm2(
 
 
 def save_truth(truth: PhantomTruth, folder: Path) -> None:
-    """Write tables (Parquet), rasters (TIFF) and truth.json into a folder; labels are written by their maker."""
+    """Write tables (Parquet), rasters (TIFF) and truth.json into a folder; labels are written by their
+    maker.
+    """
     import tifffile
 
     write_parquet(folder / "nuclei.parquet", truth.nuclei)
@@ -148,8 +151,10 @@ def save_truth(truth: PhantomTruth, folder: Path) -> None:
     write_json(
         folder / "truth.json",
         {
-            "format": FORMAT, "spec": truth.spec, "grid_um": truth.grid_um, "label_factor": truth.label_factor, "area_mm2": truth.area_mm2,
-            **_totals(truth), "epidermis_mm": truth.epidermis_mm, "junction_mm": truth.junction_mm, "stains": truth.stains,
+            "format": FORMAT, "spec": truth.spec, "grid_um": truth.grid_um,
+            "label_factor": truth.label_factor, "area_mm2": truth.area_mm2,
+            **_totals(truth), "epidermis_mm": truth.epidermis_mm, "junction_mm": truth.junction_mm,
+            "stains": truth.stains,
             "codes": dict(enumerate(CODE_NAMES)), "artefact_bits": ARTEFACT_BITS,
         },
     )  # fmt: skip
@@ -174,8 +179,8 @@ def save_labels(labels: npt.NDArray[np.uint32], folder: Path) -> None:
     import tifffile
 
     tifffile.imwrite(
-        folder / LABEL_FILE, labels, compression="zstd", tile=(256, 256), photometric="minisblack", metadata=None,
-        software=False,
+        folder / LABEL_FILE, labels, compression="zstd", tile=(256, 256), photometric="minisblack",
+        metadata=None, software=False,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""A phantom as a slide file (tiled JPEG TIFF with pyramid and pixel size) and its truth, in bounded memory."""
+"""A phantom as a slide file (tiled JPEG TIFF with pyramid and pixel size) and its truth, in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ SMALLEST_LEVEL_PX = 256
 def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, labels: bool = True) -> Path:
     """Write `<slide_id>.tif` and the folder `<slide_id>.truth`; returns the slide's path.
 
-    The slide is a tiled JPEG TIFF, each level a quarter of the one before, with its pixel size as resolution.
-    `labels=False` leaves out the nuclei's label image. Beside labels (about 1 MB per megapixel) and the smaller
-    levels, memory grows with the slide's width, not with its area.
+    The slide is a tiled JPEG TIFF, each level a quarter of the one before, with its pixel size as
+    resolution. `labels=False` leaves out the nuclei's label image. Beside labels (about 1 MB per megapixel)
+    and the smaller levels, memory grows with the slide's width, not with its area.
     """
     import tifffile
 
@@ -67,7 +68,8 @@ def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, label
 
 
 def _page(spec: PhantomSpec, factor: int, *, reduced: bool) -> dict[str, Any]:
-    """What one page of the file declares. RGB in, YCbCr stored: tifffile sets the tag from `outcolorspace`."""
+    """What one page of the file declares. RGB in, YCbCr stored: tifffile sets the tag from `outcolorspace`.
+    """
     per_cm = 1e4 / (spec.mpp_um * factor)
     return {
         "tile": (TILE_PX, TILE_PX), "photometric": "rgb", "compression": "jpeg",
