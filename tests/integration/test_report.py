@@ -147,6 +147,19 @@ def test_a_slide_that_moved_away_leaves_the_rest_of_the_report_whole(copy: Path)
     assert "the slide file is not where it was counted" in page(copy).text
 
 
+def test_reviewed_densities_are_compared_once_every_slide_was_reviewed(copy: Path) -> None:
+    table = pd.read_parquet(copy / "densities.parquet")
+    counted = table["positive_per_mm2"].notna()
+    table["positive_per_mm2_reviewed"] = table["positive_per_mm2"] / 2
+    table["n_positive_reviewed"] = table["n_positive"]
+    table["reviewed"] = counted & (table["slide_id"] != "EM-01")
+    table.to_parquet(copy / "densities.parquet")
+    assert write_report(copy, case="EM", control="normal")["after_review"] == []
+    table.assign(reviewed=counted).to_parquet(copy / "densities.parquet")
+    assert write_report(copy, case="EM", control="normal")["after_review"] != []
+    assert "IFNG after review of every slide: difference of means" in page(copy).text
+
+
 def test_two_groups_without_case_and_control_are_an_error(copy: Path) -> None:
     with pytest.raises(UsageError, match="There are EM, normal; give --case and --control"):
         write_report(copy)

@@ -23,9 +23,10 @@ from ishcount.report.printed import (
 )
 from ishcount.report.protocol import protocol_digest
 from ishcount.report.workbook import parameters_table
-from ishcount.stats.wording import paper_lines, why_welch_differs
+from ishcount.stats.wording import format_estimate, format_p, paper_lines, why_welch_differs
 
 NO_STATISTICS = "No groups were compared: the sheet names no patients and groups."
+MOST_LINES = 6  # of slides named one by one before the workbook has to do
 NO_DENSITY = "No slide has a density."
 
 
@@ -98,11 +99,19 @@ def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) ->
     compared = [
         c for c in statistics["comparisons"] if c["compartment"] == "tissue" and c["control"] is not None
     ]
-    found = [text for c in compared for text in blanks.remarks(c)]
+    found = [_after_review(c) for c in statistics.get("after_review") or [] if c["compartment"] == "tissue"]
+    found += [text for c in compared for text in blanks.remarks(c)]
     found += [text for c in compared if (text := why_welch_differs(c))]
     if params["statistics"]["paper_mode"]:
         found = [*paper_lines(dict(statistics)), *found]
     return found
+
+
+def _after_review(comparison: Mapping[str, Any]) -> str:
+    """The primary answer on the densities that readers left."""
+    test = comparison["tests"][comparison["primary"]]
+    answer = f"{format_estimate(test['estimate'], test['ci'])}, {format_p(test['p'])}"
+    return f"{comparison['marker']} after review of every slide: difference of means {answer}."
 
 
 def _groups(
@@ -127,7 +136,11 @@ def _groups(
     if statistics and statistics.get("controls"):
         quality = [*printed_controls(statistics["controls"]), *quality]
     said = [f"{name}: {MEANING[Flag[name]]}." for name in methods.flag_rows(densities)]
-    said += [f"{slide}: {text}." for slide, text in mismatches]
+    said += [f"{slide}: {text}." for slide, text in mismatches[:MOST_LINES]]
+    if len(mismatches) > MOST_LINES:
+        said.append(
+            f"{len(mismatches) - MOST_LINES} more slides whose colours do not fit are in the workbook (QC)."
+        )
     group = TableGroup("quality", "Quality and controls", tuple(quality), tuple(said))
     return [*found, group] if quality else found
 

@@ -130,6 +130,7 @@ def printed_slides(densities: pd.DataFrame) -> Table:
         Column("Slide"), Column("Marker"), Column("Role"), Column("Status"), Column("Flags"),
         Column("Cells", True), Column("Positive", True), Column("Area (mm\u00b2)", True),
         Column("per mm\u00b2", True), Column("95% CI", True), Column("Expected per mm\u00b2", True),
+        Column("Reviewed per mm\u00b2", True),
     )  # fmt: skip
     rows = tuple(
         Row(
@@ -145,6 +146,7 @@ def printed_slides(densities: pd.DataFrame) -> Table:
                 _number(row["positive_per_mm2"]),
                 _limits(row["ci_low"], row["ci_high"]),
                 _number(row["estimated_per_mm2"]),
+                _number(row["positive_per_mm2_reviewed"]),
             )
         )
         for row in table.to_dict("records")
@@ -160,8 +162,8 @@ def printed_controls(controls: Sequence[Mapping[str, Any]]) -> list[Table]:
     judged = [entry for entry in controls if entry["role"] != "limits"]
     limits = [entry for entry in controls if entry["role"] == "limits"]
     names = (
-        "Control", "Marker", "Role", "Verdict", "Stands for", "Positive", "Area (mm\u00b2)", "per mm\u00b2",
-        "Upper limit", "Allowed", "Reason",
+        "Control", "Marker", "Role", "Verdict", "Reason", "Stands for", "Positive", "Area (mm\u00b2)",
+        "per mm\u00b2", "Upper limit", "Allowed",
     )  # fmt: skip
     rows = tuple(
         Row(
@@ -170,13 +172,13 @@ def printed_controls(controls: Sequence[Mapping[str, Any]]) -> list[Table]:
                 _text(entry["marker"]),
                 _text(entry["role"]).replace("_", " "),
                 "passed" if entry["passed"] else "not passed",
+                _text(entry["reason"]),
                 _some(entry["linked"]),
                 _number(entry["n_positive"], 0),
                 _number(entry["area_mm2"], 3),
                 _number(entry.get("positive_per_mm2")),
                 _number(entry.get("upper_limit")),
                 _number(entry.get("limit")),
-                _text(entry["reason"]),
             )
         )
         for entry in judged
@@ -184,7 +186,7 @@ def printed_controls(controls: Sequence[Mapping[str, Any]]) -> list[Table]:
     caption = (
         "A negative control passes when the upper 95% limit of its positive cells per mm\u00b2 is small."
     )
-    columns = tuple(Column(name, name in names[5:10]) for name in names)
+    columns = tuple(Column(name, name in names[6:]) for name in names)
     tables = [Table("Controls", columns, rows, caption)] if judged else []
     return [*tables, _printed_limits(limits)] if limits else tables
 

@@ -69,6 +69,7 @@ def write_report(
         statistics["controls"] = control_gate(result.densities).controls
         statistics["comparisons"] = with_blanks(statistics, patients, result.densities)
         statistics["confounding"] = confounding(patients, result.densities, statistics, settings)
+        statistics["after_review"] = _after_review(result.densities, settings)
         statistics["design"]["protocol"] = dict(result.params.protocol)
         statistics["design"]["protocol_digest"] = protocol_digest(result.params.protocol)
         write_json(result.folder / "statistics.json", statistics)
@@ -136,6 +137,16 @@ def _compare(
         names = ", ".join(sorted(targets["group"].dropna().astype(str).unique()))
         raise UsageError(f"which group is compared with which? There are {names}; give --case and --control")
     return compare_groups(densities, settings=settings), patient_densities(densities)
+
+
+def _after_review(densities: pd.DataFrame, settings: StatisticsParams) -> list[dict[str, Any]]:
+    """The comparisons again on reviewed densities; empty until every counted target slide was reviewed."""
+    rows = densities[densities["role"].fillna("target").isin(["target", ""])]
+    rows = rows[rows["positive_per_mm2"].notna()]
+    if rows.empty or not rows["reviewed"].fillna(False).all():
+        return []
+    found = compare_groups(densities, settings=settings, measure="positive_per_mm2_reviewed")
+    return list(found["comparisons"])
 
 
 def _write_all(folder: Path, inputs: _Inputs, result: StudyResult | None) -> None:
@@ -230,9 +241,9 @@ def _as_densities(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _title(statistics: Mapping[str, Any] | None, densities: pd.DataFrame) -> str:
-    markers = " and ".join(
-        sorted(m for m in densities["marker"].dropna().astype(str).unique() if "+" not in m)
-    )
+    targets = densities[densities["role"].fillna("target") == "target"] if "role" in densities else densities
+    names = targets["marker"].dropna().astype(str).unique()
+    markers = " and ".join(sorted(name for name in names if "+" not in name))  # no pairs: IFNG+IL15
     if statistics and statistics["design"]["control"] is not None:
         return f"{markers} in {statistics['design']['case']} and {statistics['design']['control']}"
     return f"Densities of {markers} positive cells"
