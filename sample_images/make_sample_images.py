@@ -61,7 +61,8 @@ def main(folder: Path) -> None:
             {
                 "slide": path.name, "slide_id": slide_id, "patient": patient, "group": group,
                 "marker": marker, "chromogen": chromogen, "role": role,
-                "control_for": "" if role == "target" else red, "batch": "1", "section_um": 5, "scanner": "phantom",
+                "control_for": "" if role == "target" else red,
+                "batch": "1", "section_um": 5, "scanner": "phantom",
             }
         )  # fmt: skip
         print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
