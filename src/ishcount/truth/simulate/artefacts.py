@@ -159,4 +159,4 @@ def _defocus(spec: PhantomSpec, shape: tuple[int, int]) -> Array:
     if not amount:
         return np.zeros(shape, np.float32)
     height = field(rng, shape, max(min(shape) / 1.5, 20.0))
-    return np.asarray(1.5 * amount * np.clip(height - 0.6, 0, 1.3), np.float32)
+    return np.asarray(1.5 * amount * np.clip(height - 0.9, 0, 1.3), np.float32)

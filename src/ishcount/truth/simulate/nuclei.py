@@ -99,8 +99,8 @@ def _densities(spec: PhantomSpec, skin: Skin) -> dict[str, Floats]:
         "spinous": 0.035 * (viable & ~basal & ~granular),
         "follicular": 0.045 * (code == FOLLICLE),
         "lymphocyte": 0.06 * skin.infiltrate**1.5 * (dermis | viable),
-        "macrophage": 0.0007 * dermis * (0.4 + 3 * skin.infiltrate),
-        "fibroblast": 0.0015 * dermis * patches,
+        "macrophage": 0.0009 * dermis * (0.4 + 3 * skin.infiltrate),
+        "fibroblast": 0.0019 * dermis * patches,
     }
 
 

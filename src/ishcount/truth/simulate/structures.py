@@ -22,7 +22,7 @@ from ishcount.truth.simulate.tissue import (
     Tissue,
 )
 
-VESSELS_PER_MM2, GLAND_COILS_PER_MM2, FOLLICLES_PER_MM, TEARS_PER_MM2 = 40.0, 1.6, 0.7, 5.0
+VESSELS_PER_MM2, GLAND_COILS_PER_MM2, FOLLICLES_PER_MM, TEARS_PER_MM2 = 60.0, 1.6, 0.7, 5.0
 SMALLEST_HOLE_UM2 = 50.0  # smaller openings are pinholes and stay tissue
 
 
