@@ -9,6 +9,7 @@ from typing import Literal
 from ishcount.core.files import folder_name
 from ishcount.params import Params
 from ishcount.quantify.job import SlideJob
+from ishcount.slide.source import address, is_url
 from ishcount.study.lock import Shard
 from ishcount.study.sheet import Sheet, SheetRow
 
@@ -84,5 +85,6 @@ def carried(row: SheetRow, columns: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def _absolute(path: Path) -> str:
-    """The path as workers elsewhere need it."""
-    return str(path.absolute())
+    """The path (or URL) as workers elsewhere need it."""
+    text = address(path.as_posix())
+    return text if is_url(text) else str(path.absolute())

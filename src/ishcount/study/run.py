@@ -17,6 +17,7 @@ from ishcount.core.errors import Stopped, UsageError
 from ishcount.params import Params, params_toml, read_params
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
+from ishcount.slide.source import shown
 from ishcount.study import keep, stages
 from ishcount.study.controls import control_gate, with_control_flags
 from ishcount.study.executors import Executor, make_executor
@@ -239,7 +240,7 @@ def _rows(outcome: Outcome, params: Params) -> pd.DataFrame:
 def _about_slide(outcome: Outcome, names_hidden: bool) -> dict[str, Any]:
     return {
         "slide_id": outcome.slide.slide_id,
-        "path": None if names_hidden else outcome.slide.job.slide,
+        "path": None if names_hidden else shown(outcome.slide.job.slide),
         "folder": outcome.slide.job.folder.name,
         "status": outcome.status,
         "error_code": outcome.error_code,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ishcount.core.errors import OutputError, SlideError
+from ishcount.slide.source import shown
 from ishcount.study import stages
 from ishcount.study.executors import Done, Executor, Task
 from ishcount.study.jobs import StudySlide
@@ -206,7 +207,14 @@ class Schedule:
 def without_path(reason: str, path: str, slide_id: str) -> str:
     """The reason with the slide's id for its file: equal wherever the slides lie, and pseudonyms stay so."""
     name = Path(path).name
-    for told in (repr(path), path, repr(name), *([name] if len(name) > 3 else [])):
+    for told in (
+        repr(path),
+        path,
+        repr(shown(path)),
+        shown(path),
+        repr(name),
+        *([name] if len(name) > 3 else []),
+    ):
         reason = reason.replace(told, repr(slide_id) if told[0] in "'\"" else slide_id)
     return reason
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from ishcount.core.errors import UsageError
+from ishcount.slide.source import address, is_url
 from ishcount.study.sheet_file import read_records
 
 ROLES = ("target", "positive_control", "negative_control")
@@ -72,13 +73,13 @@ class Sheet:
 
 def default_slide_id(path: Path) -> str:
     """The file name without its suffix (`.ome.tif` is one suffix); bytes that are no text are spelt out."""
-    name = path.name
+    name = path.name.partition("?")[0] if is_url(address(path.as_posix())) else path.name
     for suffix in TWO_SUFFIXES:
         if name.casefold().endswith(suffix) and len(name) > len(suffix):
             name = name[: -len(suffix)]
             break
     else:
-        name = path.stem
+        name = Path(name).stem
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -197,6 +198,8 @@ def _row(cells: dict[str, str], *, line: int, folder: Path, sheet: str) -> Sheet
 
 
 def _path(text: str, folder: Path) -> Path:
+    if is_url(text):
+        return Path(text)
     path = Path(text).expanduser()
     return path if path.is_absolute() else folder / path
 
@@ -296,6 +299,8 @@ def _folded(text: str) -> str:
 
 def _file_identity(path: Path) -> object:
     """The same for two names of one file (link, hard link, `./`), also when the file is missing."""
+    if is_url(url := address(path.as_posix())):
+        return url
     try:
         status = path.stat()
     except (OSError, ValueError):

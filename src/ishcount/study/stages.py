@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishcount.core.errors import SlideError
 from ishcount.core.files import read_arrays
+from ishcount.slide.source import is_url
 from ishcount.study import keep
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def identify(engine: Engine, job: SlideJob, cache: Mapping[str, str], resume: bo
 
 def check_input(job: SlideJob) -> None:
     """SlideError for an input that must not even be opened: missing, or no file (a pipe would never end)."""
-    if "://" in job.slide:
+    if is_url(job.slide):
         return
     path = Path(job.slide)
     try:

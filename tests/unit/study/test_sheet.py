@@ -10,7 +10,9 @@ import pytest
 from openpyxl import Workbook
 
 from ishcount.core.errors import UsageError
+from ishcount.params import Params
 from ishcount.study.draft import draft_sheet
+from ishcount.study.jobs import RunOptions, slides_of
 from ishcount.study.sheet import default_slide_id, read_sheet, sheet_of_slides
 
 
@@ -140,6 +142,17 @@ def test_a_hard_link_is_the_same_slide(folder: Path) -> None:
 
 def test_a_missing_slide_is_no_fault_of_the_sheet(folder: Path) -> None:
     assert read_sheet(sheet(folder, "slide,marker\nnowhere.svs,IFNG\n")).rows[0].slide_id == "nowhere"
+
+
+def test_a_url_is_a_slide_too(folder: Path) -> None:
+    url = "https://host.example/a/b.ome.tif?key=secret"
+    read = read_sheet(sheet(folder, f"slide,marker\n{url},IFNG\n"))
+    assert read.rows[0].slide_id == "b"
+    (slide,) = slides_of(read, folder / "out", Params(), RunOptions())
+    assert slide.job.slide == url
+    twice = f"slide,slide_id,marker\n{url},A,IFNG\n{url},B,IFNG\n"
+    with pytest.raises(UsageError, match="one slide under two ids"):
+        read_sheet(sheet(folder, twice))
 
 
 def test_two_markers_on_one_slide_are_two_rows_of_one_slide(folder: Path) -> None:
