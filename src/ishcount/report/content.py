@@ -172,8 +172,9 @@ def _provenance(
         ("protocol digest", protocol_digest(protocol) or "no protocol was fixed"),
         ("Python", str(machine.get("python") or "not known")),
     ]
-    found += [(name, str(version)) for name, version in sorted((run.get("versions") or {}).items())]
+    libraries = [f"{name} {version}" for name, version in sorted((run.get("versions") or {}).items())]
+    found += [("libraries", ", ".join(libraries) or "not known")]
     slides = densities.drop_duplicates("slide_id")
     known = slides.dropna(subset=["slide_id", "slide_digest"])
-    pairs = [f"{row.slide_id} {row.slide_digest}" for row in known.itertuples()]
+    pairs = [f"{row.slide_id} {str(row.slide_digest)[:16]}" for row in known.itertuples()]
     return [*found, ("slide digests", "; ".join(pairs) or "not known")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,59 @@ from typing import Any
 from ishcount.core.files import plain_json, write_bytes
 from ishcount.report.content import Report
 from ishcount.report.figures.drawn import Drawn
+from ishcount.report.gallery import SlideGallery
 from ishcount.report.html import TEMPLATES
 from ishcount.report.printed import Table
 
 NARROWEST, WIDEST = 4, 26  # letters: bounds of a column's share of the page
 
 
-def write_pdf(path: Path, report: Report, *, figures: Sequence[Drawn] = ()) -> None:
-    """Write the report for paper: everything but the gallery and the list of parameters."""
+def write_pdf(
+    path: Path,
+    report: Report,
+    *,
+    figures: Sequence[Drawn] = (),
+    thumbnails: Mapping[str, bytes] | None = None,
+    galleries: Sequence[SlideGallery] = (),
+) -> None:
+    """Write the report for paper: all but the list of parameters. thumbnails: slide_id -> JPEG bytes."""
     import typst
 
     with tempfile.TemporaryDirectory(prefix="ishcount-") as name:
         folder = Path(name)
         for figure in figures:
             (folder / f"{figure.stem}.svg").write_bytes(figure.svg)
-        content = json.dumps(plain_json(_data(report, figures)), ensure_ascii=False)
+        data = _data(report, figures) | {
+            "thumbnails": _saved(
+                folder, "slide", [(name, jpeg) for name, jpeg in (thumbnails or {}).items()]
+            ),
+            "galleries": [
+                {
+                    "title": f"{gallery.slide_id}, {gallery.marker}: {gallery.n_positive} positive cells",
+                    "crops": _saved(
+                        folder, f"cell-{n}", [(str(crop.cell_id), crop.jpeg) for crop in gallery.crops]
+                    ),
+                }
+                for n, gallery in enumerate(galleries)
+                if gallery.crops
+            ],
+        }
+        content = json.dumps(plain_json(data), ensure_ascii=False)
         (folder / "data.json").write_text(content, "utf-8")
         shutil.copyfile(TEMPLATES / "report.typ", folder / "report.typ")
         # Only the fonts inside the wheel, and a fixed date: the same bytes on every machine of a kind.
         pdf = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=0)
     write_bytes(path, pdf)
+
+
+def _saved(folder: Path, stem: str, pictures: Sequence[tuple[str, bytes]]) -> list[dict[str, str]]:
+    """Write JPEGs for the typesetter under names of our own; `name` and `file` of each."""
+    found = []
+    for number, (name, jpeg) in enumerate(pictures):
+        file = f"{stem}-{number}.jpg"
+        (folder / file).write_bytes(jpeg)
+        found.append({"name": name, "file": file})
+    return found
 
 
 def _data(report: Report, figures: Sequence[Drawn]) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _write_all(folder: Path, inputs: _Inputs, result: StudyResult | None) -> Non
         pictures = {name: picture for name, picture in found.items() if picture is not None}
         crops = list(galleries(result.slides, paths_of(inputs.run)))
     write_html(folder / "report.html", report, figures=figures, thumbnails=pictures, galleries=crops)
-    write_pdf(folder / "report.pdf", report, figures=figures)
+    write_pdf(folder / "report.pdf", report, figures=figures, thumbnails=pictures, galleries=crops)
 
 
 def draw_all(
