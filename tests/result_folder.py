@@ -124,7 +124,7 @@ def _area_mm2(box: tuple[int, int, int, int]) -> float:
 
 def _outlines() -> dict[str, object]:
     features = []
-    for name, (x, y, width, height) in (("tissue", TISSUE), ("epidermis", EPIDERMIS), ("dermis", DERMIS)):
+    for name, (x, y, width, height) in (("Tissue", TISSUE), ("epidermis", EPIDERMIS), ("dermis", DERMIS)):
         ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
         features.append({
             "type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]},

@@ -195,7 +195,7 @@ class ReviewLayers:
             & (np.abs(table["y_um"].to_numpy() - cy) < height / zoom / 2)
             & (table["marker"].to_numpy() == session.marker)
         )
-        mine = table[near].head(MOST_DOTS)
+        mine = table[near].nlargest(MOST_DOTS, "score")
         reasons = mine["reason"].fillna("").tolist()
         self.dots.data = np.zeros((0, 2))
         self.dots.features = {}

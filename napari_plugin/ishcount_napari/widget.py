@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ReviewDock(QWidget):
-    """Start page, and the panels of the slide that is open. At most `DOCK_WIDTH_PX` wide; scrolls when low."""
+    """Start page, and the panels of the slide that is open: narrow, and scrolling when the screen is low."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         """An empty dock in a viewer."""

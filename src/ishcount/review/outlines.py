@@ -24,7 +24,10 @@ WHOLE = "tissue"
 
 
 def read_outlines(path: Path, pixel_size: PixelSize) -> dict[str, BaseGeometry]:
-    """Polygons of each named area in micrometres; several features of one name become one geometry."""
+    """Tissue and compartments in micrometres; artefacts and sections are left out.
+
+    Several features of one name become one geometry. SlideError when the file is no GeoJSON.
+    """
     try:
         features = msgspec.json.decode(path.read_bytes())["features"]
     except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
@@ -34,10 +37,17 @@ def read_outlines(path: Path, pixel_size: PixelSize) -> dict[str, BaseGeometry]:
         ) from error
     parts: dict[str, list[BaseGeometry]] = {}
     for feature in features:
-        name = feature_class(feature)
+        name = _area_name(feature_class(feature))
         if name and feature.get("geometry"):
             parts.setdefault(name, []).append(to_um(feature["geometry"], pixel_size))
     return {name: shapely.union_all(found) for name, found in parts.items()}
+
+
+def _area_name(words: str) -> str:
+    """Name of the area a class stands for; "" for what is taken out (`Exclude`, `Ignore...`, `...*`)."""
+    if words.casefold().startswith(("ignore", "exclude")) or words.endswith("*"):
+        return ""
+    return WHOLE if words.casefold() == WHOLE else words
 
 
 def feature_class(feature: Mapping[str, Any]) -> str:
