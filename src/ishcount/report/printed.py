@@ -151,9 +151,9 @@ def printed_slides(densities: pd.DataFrame) -> Table:
         )
         for row in table.to_dict("records")
     )
-    caption = (
-        "Every slide and marker. The interval is that of the slide; expected: what the scores amount to."
-    )
+    if table["positive_per_mm2_reviewed"].isna().all():
+        columns, rows = columns[:-1], tuple(Row(row.cells[:-1]) for row in rows)
+    caption = "Every slide and marker. The interval is the slide's own; expected: what the scores amount to."
     return Table("Slides", columns, rows, caption)
 
 
