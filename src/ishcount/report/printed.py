@@ -126,7 +126,7 @@ def printed_patients(patients: pd.DataFrame) -> Table:
 def printed_slides(densities: pd.DataFrame) -> Table:
     """Every slide and marker in tissue, the failed ones with their reason."""
     table = densities[densities["compartment"] == "tissue"]
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("Slide"), Column("Marker"), Column("Role"), Column("Status"), Column("Flags"),
         Column("Cells", True), Column("Positive", True), Column("Area (mm\u00b2)", True),
         Column("per mm\u00b2", True), Column("95% CI", True), Column("Expected per mm\u00b2", True),
