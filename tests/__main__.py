@@ -1,7 +1,8 @@
 """Everything that is checked, in one command: `python -m tests [pytest's options]`.
 
-Linter, types, import rules, then the tests, so that pytest's closing line is the last. A display is made with
-`xvfb-run` where there is none; without either, the tests that need a window say that they were skipped.
+Linter, types, import rules, then all tests, slow ones too (`-m "not slow"` leaves them out), so that
+pytest's closing line is the last. A display is made with `xvfb-run` where there is none; without either, the
+tests that need a window say that they were skipped.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main(pytest_options: list[str]) -> int:
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "mypy"],
         [str(scripts / "lint-imports"), "--no-cache"],
-        [*virtual_display(), sys.executable, "-m", "pytest", *pytest_options],
+        [*virtual_display(), sys.executable, "-m", "pytest", "-m", "slow or not slow", *pytest_options],
     ]
     failed = []
     for step in steps:
