@@ -82,8 +82,8 @@ def _places(
     n = len(owner)
     far_share = preset.far * np.array([FAR.get(name, 1.0) for name in nuclei["kind"].to_numpy()[owner]])
     turn, lot, inside = rng.uniform(0, 2 * np.pi, n), rng.random(n), np.sqrt(rng.random(n))
-    beyond = np.where(lot < far_share, rng.uniform(2.0, FARTHEST_UM, n), rng.exponential(0.7, n).clip(0, 2.5))
-    over_nucleus = lot > 0.5 + 0.5 * far_share
+    beyond = np.where(lot < far_share, rng.uniform(2.0, FARTHEST_UM, n), rng.exponential(0.5, n).clip(0, 2.5))
+    over_nucleus = lot > 0.42 + 0.58 * far_share
     out, scale = np.where(over_nucleus, 0.0, beyond), np.where(over_nucleus, inside, 1.0)
     dx = (nuclei["long_um"].to_numpy()[owner] * scale + out) * np.cos(turn)
     dy = (nuclei["short_um"].to_numpy()[owner] * scale + out) * np.sin(turn)
