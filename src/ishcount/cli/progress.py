@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BEFORE, AFTER = 0.10, 0.25
 """What planning and finishing a slide cost beside counting its blocks, as shares of the latter.
 
-Measured by `tests/benchmarks/bench_progress.py` on phantoms; only the time left depends on them.
+Printed by `tests/benchmarks/bench_run.py`; only the time left depends on them.
 """
 
 
