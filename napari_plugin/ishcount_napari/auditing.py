@@ -6,11 +6,9 @@ import msgspec
 import numpy as np
 import shapely
 
-from ishcount.review.apply import CONSENSUS
-from ishcount.review.audit import FIELD_UM, N_DECISIONS, N_FIELDS, Plan, PlanField, draw_plan, plan_from
+from ishcount.review.audit import FIELD_UM, N_DECISIONS, N_FIELDS, Plan, PlanField, draw_plan
+from ishcount.review.audited import audit_of
 from ishcount.review.corrected import Corrected, correct, more_decisions_to_halve
-from ishcount.review.evidence import read_fields, read_strata, resolve
-from ishcount.review.live import OUTSIDE
 from ishcount.review.log import Change
 from ishcount.review.outlines import UM2_PER_MM2, WHOLE
 from ishcount.review.pooling import Audit, pooled
@@ -73,41 +71,17 @@ def declare_field_read(session: Session, name: str, is_read: bool = True) -> Non
     session.write([Change(operation="field", marker=session.marker, item=name, old=old, new=new)])
 
 
-def audit_of(session: Session) -> Audit | None:
-    """What was read of the plan so far, by this reader and the others; None without a plan."""
-    marker = session.marker
-    states = {session.reviewer: session.state} | session.others()
-    logged = session.state.plans.get(marker) or next(
-        (state.plans[marker] for state in states.values() if marker in state.plans), None
-    )
-    if logged is None:
-        return None
-    plan = plan_from(logged)
-    consensus = states[CONSENSUS].calls(marker) if CONSENSUS in states else None
-    readers = [state.calls(marker) for name, state in sorted(states.items()) if name != CONSENSUS]
-    live = session.live
-    # A cell called "not a cell" stays in its stratum, as one that is not positive.
-    rows = np.flatnonzero((live.compartment != OUTSIDE) & (live.cover == 0))
-    strata = read_strata(plan, live.cell_id[rows], live.score[marker][rows], readers, consensus)
-    fields = read_fields(
-        plan,
-        {str(item.name) for item, _ in session.state.items("field") if item.marker == marker},
-        cell_id=live.cell_id,
-        x_um=live.x_um,
-        y_um=live.y_um,
-        score=live.score[marker],
-        calls=resolve(readers, consensus),
-        added=list(live.added.values()),
-        marker=marker,
-    )
-    return Audit(session.result.slide_id, tuple(strata), fields)
+def own_audit(session: Session) -> Audit | None:
+    """What this reader and the others read of the plan so far; None without a plan."""
+    states = session.others() | {session.reviewer: session.state}
+    return audit_of(session.result, session.marker, states)
 
 
 def corrected(session: Session, others: list[Audit] | None = None) -> Corrected | None:
     """The audit-corrected count, borrowing sensitivity from the audits of other slides; None without a
     plan.
     """
-    own = audit_of(session)
+    own = own_audit(session)
     if own is None:
         return None
     together = pooled([own, *(others or [])])[0]
@@ -116,5 +90,5 @@ def corrected(session: Session, others: list[Audit] | None = None) -> Corrected 
 
 def more_needed(session: Session) -> int | None:
     """How many more decisions would halve the interval; None when unknown or out of reach."""
-    own = audit_of(session)
+    own = own_audit(session)
     return None if own is None else more_decisions_to_halve(own.strata, own.fields)

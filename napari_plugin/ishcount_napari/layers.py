@@ -13,8 +13,8 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 
 from ishcount.core.units import PixelSize
+from ishcount.review.audit import plan_from
 from ishcount.review.outlines import WHOLE
-from ishcount_napari.auditing import plan_from
 from ishcount_napari.heat import BIN_UM, density_picture
 from ishcount_napari.lut import LookUpTable, LookUpView, colour_of_value, open_labels
 from ishcount_napari.place import box_in_world, image_place, to_world

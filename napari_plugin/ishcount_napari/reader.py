@@ -13,7 +13,7 @@ Reader = Callable[[Any], list[LayerData]]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """A reader for a result folder, one slide's folder in it, or a slide that ishcount can open; else None."""
+    """A reader for a result folder, one slide's folder in it, or a slide; None for other folders."""
     first = Path(path[0] if isinstance(path, list) else path)
     if result_of(first) is not None:
         return read_result

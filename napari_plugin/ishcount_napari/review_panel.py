@@ -68,7 +68,7 @@ class ReviewPanel(QWidget):
         self.gallery = GalleryPanel(session, self.crops)
         self.table = TablePanel(session)
         self.areas = AreasPanel(session)
-        self.audit = AuditPanel(session, self.layers.look_at_field)
+        self.audit = AuditPanel(session, study, self.layers.look_at_field)
         self.settings = SessionPanel(
             session,
             study,

@@ -15,6 +15,8 @@ from ishcount.result import SlideResult, StudyResult, load_result
 from ishcount.review import readers
 from ishcount.review.apply import CONSENSUS, apply_review, reader_states
 from ishcount.review.audit import plan_from
+from ishcount.review.audited import audit_of
+from ishcount.review.pooling import Audit
 from ishcount.review.queues import blind_order
 
 BLIND_SEED = 20261122
@@ -55,13 +57,26 @@ class Study:
         return path if path and Path(path).exists() else ""
 
     def progress(self, reviewer: str) -> list[tuple[str, str, int, str]]:
-        """Slide id, name shown, cells decided and verdict of each slide, in order."""
+        """Slide id, name shown, cells decided and verdict of each slide, in order.
+
+        A slide whose log says blinded is shown under its alias, whatever the others say.
+        """
         found = []
-        for slide_id, shown in self.order:
+        for slide_id, _ in self.order:
             state = reader_states(self.result.slides[slide_id]).get(reviewer)
+            hidden = self.blinded if state is None or state.blinded is None else state.blinded
             decided = sum(1 for _ in state.items("call")) if state else 0
             verdict = (state.value("verdict", "") or {}).get("verdict", "") if state else ""
-            found.append((slide_id, shown, decided, verdict))
+            found.append((slide_id, self.alias(slide_id) if hidden else slide_id, decided, verdict))
+        return found
+
+    def other_audits(self, slide_id: str, marker: str) -> list[Audit]:
+        """Audits of all slides but one: what its sensitivity may be pooled with."""
+        found = []
+        for other, result in self.result.slides.items():
+            audit = audit_of(result, marker, reader_states(result)) if other != slide_id else None
+            if audit is not None:
+                found.append(audit)
         return found
 
     def agreement(self, marker: str, a: str, b: str) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class ReviewDock(QWidget):
             alias=self.study.alias(result.slide_id),
             image=self.study.image(result.slide_id),
         )
+        if self.study.blinded and session.state.blinded is None:
+            session.set_blinded(True, reason="the study is read blinded")
         self.close_slide()
         if session.blinded != self.study.blinded:
             self.study = Study(self.study.result, blinded=session.blinded)

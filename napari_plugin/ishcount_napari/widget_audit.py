@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QSpinBox, QVBox
 from ishcount.review.audit import N_DECISIONS, plan_from
 from ishcount_napari.auditing import corrected, declare_field_read, draw_audit, more_needed
 from ishcount_napari.session import Session
+from ishcount_napari.study import Study
 from ishcount_napari.widget_parts import button, number, row, text
 
 EXPLAIN = (
@@ -23,10 +24,12 @@ EXPLAIN = (
 class AuditPanel(QWidget):
     """Plan, fields and the audit-corrected density."""
 
-    def __init__(self, session: Session, look_at: Callable[[float, float, float], None]) -> None:
+    def __init__(
+        self, session: Session, study: Study, look_at: Callable[[float, float, float], None]
+    ) -> None:
         """look_at: shows a square (x_um, y_um, side_um) in the viewer."""
         super().__init__()
-        self.session, self._look_at = session, look_at
+        self.session, self.study, self._look_at = session, study, look_at
         self.decisions, self.seed = QSpinBox(), QSpinBox()
         self.decisions.setRange(30, 5000)
         self.decisions.setValue(N_DECISIONS)
@@ -91,9 +94,13 @@ class AuditPanel(QWidget):
 
     def show_estimate(self) -> None:
         """Work the corrected density out and show it."""
-        found = corrected(self.session)
+        others = self.study.other_audits(self.session.result.slide_id, self.session.marker)
+        found = corrected(self.session, others)
         if found is None:
             self.estimate.setText("Draw an audit first.")
+            return
+        if not found.n_decisions:
+            self.estimate.setText("Nothing of the audit has been read yet.")
             return
         area = self.session.area_mm2()
         middle, low, high = found.per_mm2(area)
@@ -104,7 +111,7 @@ class AuditPanel(QWidget):
         self.estimate.setText(
             f"<b>audit-corrected {number(middle)} /mm\u00b2</b><br>95% {number(low)} to {upper}; "
             f"proposed cells alone up to {proposed}<br>"
-            f"{found.n_decisions} decisions{said}"
+            f"{found.n_decisions} decisions{said}; pooled with {len(others)} other slides"
         )
 
     def _draw(self) -> None:

@@ -143,6 +143,9 @@ class SessionPanel(QWidget):
         if not self.other.currentText():
             self.agreement.setText("No other reader has decided anything yet.")
             return
+        if self.session.blinded:
+            self.agreement.setText("Unblind first: agreement is shown by group.")
+            return
         try:
             found = self.study.agreement(self.session.marker, self.session.reviewer, self.other.currentText())
             self.agreement.setText(agreement_in_words(found))
