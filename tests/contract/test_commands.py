@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ishcount.cli.app import app
+from ishcount.cli.app import _listen_for_the_end, app
 
 
 def command_names() -> list[str]:
@@ -88,6 +89,19 @@ def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "\x1b" not in done.stdout + done.stderr
     assert "\\x1b" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal there")
+def test_nohup_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _listen_for_the_end()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such pipes there")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ishcount._version import __version__
-from ishcount.cli import counting, looking, phantoms, results, statistics
+from ishcount.cli import counting, looking, phantoms, results, spiking, statistics
 from ishcount.cli.say import note, plain, say
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (counting, looking, statistics, results, phantoms):
+for module in (counting, looking, statistics, results, phantoms, spiking):
     module.register(app)
 
 
@@ -99,5 +99,6 @@ def _listen_for_the_end() -> None:
         raise Stopped(143)
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores SIGHUP
+            signal.signal(number, stop)

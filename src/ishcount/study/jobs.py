@@ -21,12 +21,13 @@ NOT_CARRIED = ("slide_id", "marker", "chromogen", "annotations")
 class RunOptions:
     """What a run is asked besides the sheet and the parameters.
 
-    n_workers: processes; 0 counts in this very process. timeout_s: what one step of one slide may take.
+    n_workers: processes; 0 counts in this very process, as a script without a main guard must.
+    timeout_s: what one step of one slide may take.
     names_hidden: ids are pseudonyms, so `run.json` tells neither paths nor the command line.
     command: the command line, for `run.json`.
     """
 
-    n_workers: int = 1
+    n_workers: int = 0
     outputs: Literal["all", "tables"] = "all"
     mpp: float | None = None
     region_um: tuple[float, float, float, float] | None = None
