@@ -29,7 +29,7 @@ def spike(
     mpp: Mpp = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plant known dots in a real slide and report how many are recovered, with the limits of blank and detection.
+    """Plant known dots in a real slide and report recovery and the limits of blank and detection.
 
     \b
     Example:
@@ -59,7 +59,8 @@ def lines(summary: dict[str, Any]) -> list[str]:
     """The report as sentences."""
     dots, cells, plain = summary["dots"], summary["cells"], summary["unspiked"]
     return [
-        f"{dots['n_true']} {summary['source']} dots planted at {cells['n_true']} cells, seed {summary['seed']}",
+        f"{dots['n_true']} {summary['source']} dots planted at {cells['n_true']} "
+        f"cells, seed {summary['seed']}",
         f"dots found again: {number(dots['recall'])}; cells called positive: {number(cells['recall'])}",
         f"owners right: {number(summary['owner_right'])}; copies per planted dot: "
         f"{number(summary['copies_found_per_planted'])}",
