@@ -71,3 +71,33 @@ def test_the_heat_map_is_empty_outside_tissue() -> None:
     heat = density_map(np.array([500.0]), np.array([900.0]), size_um=(3000, 2000), tissue=tissue)
     assert np.isnan(heat[:, heat.shape[1] // 2 + 1 :]).all()
     assert np.nanmax(heat) > 0
+
+
+@pytest.mark.parametrize("size_um", [(400.0, 20_000.0), (20_000.0, 300.0), (30.0, 30.0)])
+def test_slides_of_any_shape_are_drawn_with_long_names(tmp_path: Path, size_um: tuple[float, float]) -> None:
+    shape = (max(2, int(size_um[1] / 20)), max(2, int(size_um[0] / 20)))
+    table = cells(3).assign(**{"A very long name of a marker_positive": True})
+    markers = ["IFNG", "A very long name of a marker"]
+    write_density_picture(
+        tmp_path / "density.png",
+        slide_width_um=size_um[0],
+        slide_height_um=size_um[1],
+        tissue=np.ones(shape, bool),
+        cells=table,
+        markers=markers,
+        title="a name " * 40,
+    )
+    write_qc_picture(
+        tmp_path / "qc.png",
+        np.full((*shape, 3), 230, np.uint8),
+        slide_width_um=size_um[0],
+        tissue=np.ones(shape, bool),
+        sections=np.ones(shape, np.uint16),
+        artefacts={kind: np.eye(*shape, dtype=bool) for kind in ("fold", "pen", "bubble", "dust", "hole")},
+        cells=table,
+        markers=markers,
+        title="a name " * 40,
+        notes=["a long note " * 40],
+    )
+    with Image.open(tmp_path / "qc.png") as picture:
+        assert max(picture.size) < 2200

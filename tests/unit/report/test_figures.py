@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ishcount.report.agreement import write_agreement_figures
 from ishcount.report.figures.agreement import draw_agreement
 from ishcount.report.figures.drawn import Drawn, group_order, spread
 from ishcount.report.figures.effects import draw_forest, draw_sensitivity, draw_tipping
@@ -105,3 +107,13 @@ def test_equal_values_do_not_hide_each_other() -> None:
     offsets = spread(np.zeros(7), height=10.0)
     assert len(np.unique(offsets)) == 7
     assert np.abs(offsets).max() <= 0.3
+
+
+def test_agreement_is_drawn_for_markers_with_three_pairs(tmp_path: Path) -> None:
+    pairs = [{"positive_per_mm2_a": a, "positive_per_mm2_b": a + 1.0} for a in (0.0, 4.0, 9.0)]
+    found = {
+        "measure": "positive_per_mm2",
+        "markers": {"IFNG": {"pairs": pairs}, "IL15": {"pairs": pairs[:2]}},
+    }
+    assert [path.name for path in write_agreement_figures(found, tmp_path)] == ["agreement_IFNG.svg"]
+    assert (tmp_path / "figures" / "agreement_IFNG.png").is_file()
