@@ -84,8 +84,17 @@ def _check(
     )
     entry["left_out"] = []
     if name in LABELS and 2 <= len(set(labels)) <= MOST_LEFT_OUT:
-        entry["left_out"] = leave_one_out(y, is_case, labels, settings=settings)
+        entry["left_out"] = leave_one_out(y, is_case, labels, settings=_coarser(settings))
     return entry
+
+
+def _coarser(settings: StatisticsParams) -> StatisticsParams:
+    """Fewer rearrangements: checks of many subsets may be less fine than the answer itself."""
+    few = {
+        "exact_limit": min(settings.exact_limit, 50_000),
+        "n_permutations": min(settings.n_permutations, 9_999),
+    }
+    return settings.model_copy(update=few)
 
 
 def warnings_of(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
