@@ -1,12 +1,12 @@
 """Optical density in integers.
 
-OD = -log10(I / white). Stain planes are int16 with 4000 levels per OD unit, made by summing three 256-entry
-tables per pixel. Integers make every later sum exact, so that a dot has the same features in whatever block,
-order or process it is computed. One level is 0.00025 OD, a seventh of the step of an 8-bit camera near white, so
-nothing the camera saw is lost; the range is +-8 OD. With 200 levels (8 bit) 1 dot in 90 changes sides at the cut,
-with 1000 levels 1 in 400; filters cost about the same on int16 as on float32
-(`tests/benchmarks/bench_representation.py`). The coarse nuclei grid keeps haematoxylin as uint8 with 200 levels
-per OD (0 to 1.275).
+OD = -log10(I / white). Stain planes are int16 with 4000 levels per OD unit, made by summing three
+256-entry tables per pixel. Integers make every later sum exact, so that a dot has the same features in
+whatever block, order or process it is computed. One level is 0.00025 OD, a seventh of the step of an
+8-bit camera near white, so nothing the camera saw is lost; the range is +-8 OD. With 200 levels (8 bit) 1
+dot in 90 changes sides at the cut, with 1000 levels 1 in 400; filters cost about the same on int16 as on
+float32 (`tests/benchmarks/bench_representation.py`). The coarse nuclei grid keeps haematoxylin as uint8
+with 200 levels per OD (0 to 1.275).
 """
 
 from __future__ import annotations
