@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def quantify(
-    slides: Annotated[list[Path], typer.Argument(metavar="SLIDE...", help="Whole-slide images.")],
+    slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Whole-slide images.")],
     out: o.Out,
     marker: Annotated[
         list[str],
@@ -63,7 +63,7 @@ def quantify(
         resume=resume, overwrite=overwrite, timeout_s=timeout,
         names_hidden=pseudonymise,
     )  # fmt: skip
-    sheet = sheet_of_slides(slides, o.parse_markers(marker), annotations)
+    sheet = sheet_of_slides([Path(slide) for slide in slides], o.parse_markers(marker), annotations)
     used = o.load_params(params, preset, block_um)
     if dry_run:
         _say_plan(sheet, out, used, run, as_json=as_json)
