@@ -25,6 +25,7 @@ from ishcount.core.files import read_csv
 from ishcount.result import SlideResult, load_result
 from ishcount.stats.rates import rate_upper_limit
 from ishcount.truth.matching import match_points, overlap_matches, scores
+from ishcount.truth.regions import region_scores
 
 NUCLEUS_UM = 4.0  # centroids of one nucleus (QuPath's comparison in the field uses the same)
 DOT_UM = 0.5  # the contract's radius for dots
@@ -62,18 +63,20 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
         nuclei = nuclei[nuclei["in_plane"]]
     cells, nuclei = _judged(slide.cells, nuclei)
     found, true = match_points(_places(cells), _places(nuclei), NUCLEUS_UM)
+    true_mm2 = float(truth["area_mm2"]["tissue"])
     shared = {
         "slide_id": slide.slide_id,
         "state": truth["spec"].get("state", ""),
         "preset": truth["spec"].get("preset", ""),
         "area_mm2": slide.summary["tissue_area_mm2"],
-        "true_area_mm2": truth["area_mm2"]["tissue"],
-        "area_error": _relative(slide.summary["tissue_area_mm2"], truth["area_mm2"]["tissue"]),
+        "true_area_mm2": true_mm2,
+        "area_error": _relative(slide.summary["tissue_area_mm2"], true_mm2),
         "nuclei_centroid": scores(len(found), len(cells), len(nuclei)),
         "nuclei_iou": _nuclei_iou(slide, folder, len(cells), len(nuclei)),
-    }
+    } | region_scores(slide, folder)
     return [
-        shared | _marker(slide, marker, cells, nuclei, dots[dots["marker"] == marker], found, true)
+        shared
+        | _marker(slide, marker, (cells, nuclei), dots[dots["marker"] == marker], (found, true), true_mm2)
         for marker in slide.markers
     ]
 
@@ -114,12 +117,12 @@ def _nuclei_iou(slide: SlideResult, folder: Path, n_found: int, n_true: int) -> 
 def _marker(
     slide: SlideResult,
     marker: str,
-    cells: pd.DataFrame,
-    nuclei: pd.DataFrame,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
     dots: pd.DataFrame,
-    found: npt.NDArray[np.int64],
-    true: npt.NDArray[np.int64],
+    matched: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    true_mm2: float,
 ) -> dict[str, Any]:
+    (cells, nuclei), (found, true) = tables, matched
     owned = dots.loc[dots["nucleus_id"] > 0, "nucleus_id"].value_counts()
     true_copies = nuclei["nucleus_id"].map(owned).fillna(0).to_numpy(np.int64)
     score, called = cells[f"{marker}_score"].to_numpy(), cells[f"{marker}_positive"].to_numpy()
@@ -133,7 +136,7 @@ def _marker(
     best_cut, best_f1 = max(sweep, key=lambda entry: entry[1])
     cut = float(slide.summary["counting"]["dot_cut"])
     mine = slide.dots[slide.dots["marker"] == marker]
-    true_density = positives["n_true"] / area if area else None
+    true_density = positives["n_true"] / true_mm2 if true_mm2 else None
     return {
         "marker": marker,
         "chromogen": slide.markers[marker]["chromogen"],
@@ -145,7 +148,7 @@ def _marker(
         "false_per_mm2_upper": rate_upper_limit(n_false, area) if area else None,
         "count_error": _relative(positives["n_found"], positives["n_true"]),
         "density_error_per_mm2": (positives["n_found"] / area - true_density)
-        if true_density is not None
+        if true_density is not None and area
         else None,
         "estimated_per_mm2": slide.markers[marker]["estimated_per_mm2"],
         "true_per_mm2": true_density,
