@@ -1,10 +1,11 @@
 """A tree of ever larger pieces, and the best set of whole objects in it.
 
-An image is cut into too many small pieces; touching pieces are joined two by two, best pair first, which gives a
-binary tree. Every node is a candidate object with additive sums, so its shape and contrast cost nothing to know.
-`choose` takes the set of nodes that do not overlap and whose values sum highest (dynamic programming from the
-leaves up, as in Arteta et al., MICCAI 2012, there for extremal regions). Pairs are joined only where each is the
-other's best neighbour, so the tree depends on the neighbourhood alone, not on the order of labels or on far tiles.
+An image is cut into too many small pieces; touching pieces are joined two by two, best pair first, which
+gives a binary tree. Every node is a candidate object with additive sums, so its shape and contrast cost
+nothing to know. `choose` takes the set of nodes that do not overlap and whose values sum highest (dynamic
+programming from the leaves up, as in Arteta et al., MICCAI 2012, there for extremal regions). Pairs are
+joined only where each is the other's best neighbour, so the tree depends on the neighbourhood alone, not on
+the order of labels or on far tiles.
 """
 
 from __future__ import annotations
@@ -15,24 +16,29 @@ import numpy.typing as npt
 from ishcount.core.compiled import njit
 
 Table = npt.NDArray[np.int64]
-# Columns of the sums. PERIMETER counts pixel sides to any other label, OPEN those to no label; GRADIENT sums the
-# gradient on both sides of them; SQUARES and LEVELS sum the plane, TOP is its maximum.
+Row = npt.NDArray[np.int64]
+# Columns of the sums. PERIMETER counts pixel sides to any other label, OPEN those to no label; GRADIENT
+# sums the gradient on both sides of them; SQUARES and LEVELS sum the plane, TOP is its maximum.
 AREA, X, Y, XX, YY, XY, LEVELS, SQUARES, TOP, PERIMETER, OPEN, GRADIENT = range(12)
-# Columns of borders between a < b: length in pixel sides, sum and maximum of the plane's lower side, gradient.
+# Columns of borders between a < b: length in pixel sides, sum and maximum of the plane's lower side,
+# gradient.
 A, B, LENGTH, LOW, GRAD, PASS = range(6)
 ROUNDS = 40  # each round at least halves the pieces of a lump: enough for 2^40
 
 FEATURES = (
-    "log_area_um2", "fill", "aspect", "roundness", "open", "height", "flatness", "spread", "edge", "edge_share",
-    "saddle", "pass", "worse_fill", "better_fill", "smaller_share", "evenness", "neck", "fill_gain",
-    "union_fill", "union_saddle", "union_pass", "union_gain", "union_log_area", "union_neck", "union_height",
-    "sibling_fill", "sibling_height", "sibling_edge",
+    "log_area_um2", "fill", "aspect", "roundness", "open", "height", "flatness", "spread", "edge",
+    "edge_share", "saddle", "pass", "worse_fill", "better_fill", "smaller_share", "evenness", "neck",
+    "fill_gain", "union_fill", "union_saddle", "union_pass", "union_gain", "union_log_area", "union_neck",
+    "union_height", "sibling_fill", "sibling_height", "sibling_edge",
 )  # fmt: skip
 
 
 @njit
 def piece_sums(
-    labels: npt.NDArray[np.int32], n_labels: int, plane: npt.NDArray[np.int16], gradient: npt.NDArray[np.int16]
+    labels: npt.NDArray[np.int32],
+    n_labels: int,
+    plane: npt.NDArray[np.int16],
+    gradient: npt.NDArray[np.int16],
 ) -> Table:
     """Sums (n_labels + 1, 12) of each label, in pixels and levels; row 0 stays 0."""
     height, width = labels.shape
@@ -110,7 +116,7 @@ def gather(sides: Table) -> Table:
 
 
 @njit
-def _joined(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], pair: npt.NDArray[np.int64]):  # type: ignore[no-untyped-def]
+def _joined(a: Row, b: Row, pair: Row) -> Row:
     union = a + b
     union[TOP] = max(a[TOP], b[TOP])
     union[PERIMETER] -= 2 * pair[LENGTH]
@@ -119,10 +125,11 @@ def _joined(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], pair: npt.NDArra
 
 
 @njit
-def axes_and_fill(sums: npt.NDArray[np.int64]) -> tuple[float, float, float, float, float]:
+def axes_and_fill(sums: Row) -> tuple[float, float, float, float, float]:
     """Spread along x and y, longer and shorter axis (standard deviations, px), and the fill of the ellipse.
 
-    Fill is the area over that of the ellipse with the same second moments: 1 for a full ellipse, less for a waist.
+    Fill is the area over that of the ellipse with the same second moments: 1 for a full ellipse, less for a
+    waist.
     """
     area = float(sums[AREA])
     mean_x, mean_y = sums[X] / area, sums[Y] / area
@@ -135,20 +142,23 @@ def axes_and_fill(sums: npt.NDArray[np.int64]) -> tuple[float, float, float, flo
 
 
 @njit
-def _affinity(a, b, pair, most_px):  # type: ignore[no-untyped-def]
-    """How well two pieces fit into one: fill of the union plus the height of the pass between them; -1: too large."""
+def _affinity(a: Row, b: Row, pair: Row, most_px: float) -> float:
+    """How well two pieces fit into one: fill of the union plus the height of the pass between them; -1:
+    too large.
+    """
     if a[AREA] + b[AREA] > most_px:
         return -1.0
     fill = axes_and_fill(_joined(a, b, pair))[4]
     lower = min(a[LEVELS] / a[AREA], b[LEVELS] / b[AREA])
-    return fill + min(pair[LOW] / pair[LENGTH] / max(lower, 1.0), 1.2)
+    return float(fill + min(pair[LOW] / pair[LENGTH] / max(lower, 1.0), 1.2))
 
 
 @njit
 def grow_tree(sums: Table, borders: Table, most_px: float) -> tuple[Table, Table, Table]:
     """Sums (m, 12), children (m, 2; 0 for a leaf) and inner border (m, 6) of all nodes; pieces come first."""
     n = len(sums)
-    nodes, children, inner = np.zeros((2 * n, 12), np.int64), np.zeros((2 * n, 2), np.int64), np.zeros((2 * n, 6), np.int64)
+    nodes, inner = np.zeros((2 * n, 12), np.int64), np.zeros((2 * n, 6), np.int64)
+    children = np.zeros((2 * n, 2), np.int64)
     nodes[:n] = sums
     pairs = borders.copy()
     for _ in range(ROUNDS):
@@ -184,7 +194,8 @@ def grow_tree(sums: Table, borders: Table, most_px: float) -> tuple[Table, Table
 def node_features(
     nodes: Table, children: Table, inner: Table, pixel_um2: float, level: float
 ) -> npt.NDArray[np.float32]:
-    """float32 (m, 28), columns `FEATURES`: shape, height in units of `level`, edge, and how it would split or join.
+    """float32 (m, 28), columns `FEATURES`: shape, height in units of `level`, edge, and how it would split
+    or join.
 
     -1 stands where a node has no children or no union above it.
     """
@@ -215,7 +226,8 @@ def node_features(
         out[i, 16] = inner[i, LENGTH] / np.sqrt(smaller)
         out[i, 17] = fill - (out[a, 1] * nodes[a, AREA] + out[b, 1] * nodes[b, AREA]) / area
         for child, sibling in ((a, b), (b, a)):
-            out[child, 18], out[child, 19], out[child, 20], out[child, 21] = fill, out[i, 10], out[i, 11], out[i, 17]
+            out[child, 18], out[child, 19] = fill, out[i, 10]
+            out[child, 20], out[child, 21] = out[i, 11], out[i, 17]
             out[child, 22], out[child, 23] = out[child, 0] - out[i, 0], out[i, 16]
             out[child, 24] = out[i, 5] - out[child, 5]
             out[child, 25], out[child, 27] = out[sibling, 1], out[sibling, 8]
@@ -225,7 +237,8 @@ def node_features(
 
 @njit
 def choose(children: Table, value: npt.NDArray[np.float64], n_pieces: int) -> npt.NDArray[np.int64]:
-    """The chosen node over each piece (n_pieces + 1), 0 where none: the disjoint nodes of the highest total value.
+    """The chosen node over each piece (n_pieces + 1), 0 where none: the disjoint nodes of the highest total
+    value.
 
     Nodes of value 0 or less are never taken; a node is taken only when it beats the best set below it.
     """

@@ -9,7 +9,7 @@ from ishcount.core.compiled import njit
 
 
 @njit
-def flood(
+def flood(  # noqa: C901 - one queue, written out: a call per pixel costs a fifth
     levels: npt.NDArray[np.uint8], markers: npt.NDArray[np.int32], mask: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int32]:
     """Labels int32 (h, w): `markers` grown over `mask` in order of rising `levels` (uint8).
@@ -46,7 +46,7 @@ def flood(
                 j = i + (-wide if k == 0 else -1 if k == 1 else 1 if k == 2 else wide)
                 if labels[j] == 0:
                     labels[j] = label
-                    bucket = max(np.int64(level[j]), value)
+                    bucket = int(level[j]) if level[j] > value else value
                     following[j] = -1
                     if head[bucket] < 0:
                         head[bucket] = j
@@ -59,4 +59,3 @@ def flood(
         for x in range(width):
             result[y, x] = max(labels[(y + 1) * wide + x + 1], 0)
     return result
-

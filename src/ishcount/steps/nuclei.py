@@ -1,11 +1,11 @@
 """Nuclei in haematoxylin on a grid of about 0.5 um.
 
-A nucleus is darker than its near surroundings, whatever those are: the mask is where the stain lies above its own
-mean over about 8 um. A watershed on distance and stain cuts the mask into too many pieces, each trimmed at a share
-of its own height, so that a faint nucleus beside a dark one keeps its outline. Touching pieces are joined into a
-tree (`core.region_tree`), a judge gives every node the probability of being one whole nucleus, and the best set of
-nodes that do not overlap is taken. All normalisation is local (within 20 um) or frozen per slide, so a nucleus does
-not depend on the block it is seen in.
+A nucleus is darker than its near surroundings, whatever those are: the mask is where the stain lies above
+its own mean over about 8 um. A watershed on distance and stain cuts the mask into too many pieces, each
+trimmed at a share of its own height, so that a faint nucleus beside a dark one keeps its outline. Touching
+pieces are joined into a tree (`core.region_tree`), a judge gives every node the probability of being one
+whole nucleus, and the best set of nodes that do not overlap is taken. All normalisation is local (within 20
+um) or frozen per slide, so a nucleus does not depend on the block it is seen in.
 """
 
 from __future__ import annotations
@@ -60,24 +60,39 @@ class NucleiParams(Settings):
     smooth_um: float = Field(
         0.5, gt=0, description="smoothing before everything, um (real tiles: .35-.6 are alike)"
     )
-    background_um: float = Field(18.0, gt=0, description="window of the background, um: wider than any nucleus")
+    background_um: float = Field(
+        18.0, gt=0, description="window of the background, um: wider than any nucleus"
+    )
     surround_um: float = Field(
-        4.0, gt=0, description="a nucleus is darker than the mean with this sigma, um (real tiles: 2-6 are alike)"
+        4.0, gt=0, description="a nucleus is darker than the mean with this sigma, um (real tiles: 2-6 alike)"
     )
     floor: float = Field(
-        0.2, gt=0, description="nothing fainter is looked at, in units of the slide's Otsu (real tiles: .15-.3 are alike)"
+        0.2,
+        gt=0,
+        description="nothing fainter is looked at, in units of the slide's Otsu (real tiles: .15-.3 alike)",
     )
     seed_um: float = Field(0.8, gt=0, description="one seed within this radius, um: pieces, not yet nuclei")
     trim: float = Field(
-        0.4, ge=0, lt=1, description="each piece ends at this share of its own height (best of 0-.5 on real tiles)"
-    )
-    min_area_um2: float = Field(8.0, gt=0, description="smaller objects are no nuclei, um2: 3.2 um across")
-    max_area_um2: float = Field(400.0, gt=0, description="larger objects are no nuclei, um2 (as QuPath's default)")
-    min_probability: float = Field(
-        0.3,
+        0.33,
         ge=0,
         lt=1,
-        description="less probable objects are dropped: F1 is highest where the cut is half of it, real tiles .25-.45",
+        description="each piece ends at this share of its own height (best of 0-.5 on real tiles)",
+    )
+    min_area_um2: float = Field(8.0, gt=0, description="smaller objects are no nuclei, um2: 3.2 um across")
+    max_area_um2: float = Field(
+        400.0, gt=0, description="larger objects are no nuclei, um2 (as QuPath's default)"
+    )
+    min_probability: float = Field(
+        0.33,
+        ge=0,
+        lt=1,
+        description="less probable objects are dropped; F1 (real tiles, drawn planes) is flat over .3-.45",
+    )
+    sure_probability: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="so probable an object is one nucleus even if its halves look like some",
     )
 
 
@@ -92,10 +107,10 @@ class NucleiCalibration:
 class Nuclei:
     """Nuclei of one array. labels: int32 (h, w), 1 to n without gaps. The rest per nucleus, ordered by label.
 
-    label int32; x_px, y_px float64 centroid (pixel centres at whole numbers); area_px int64; mean_od float64 above
-    the background; aspect float64 (shorter over longer axis, 0-1); fill float64 (area over that of the ellipse of
-    the same moments, 1: convex and full); score float64 (0-1, probability of being one whole nucleus); at_border
-    bool (touches the array's edge); flags uint32 (`core.flags`).
+    label int32; x_px, y_px float64 centroid (pixel centres at whole numbers); area_px int64; mean_od
+    float64 above the background; aspect float64 (shorter over longer axis, 0-1); fill float64 (area over
+    that of the ellipse of the same moments, 1: convex and full); score float64 (0-1, probability of being
+    one whole nucleus); at_border bool (touches the array's edge); flags uint32 (`core.flags`).
     """
 
     labels: Labels
@@ -113,7 +128,8 @@ class Nuclei:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every object that could be a nucleus: pieces int32 (h, w), the tree over them, what is known of each node.
+    """Every object that could be a nucleus: pieces int32 (h, w), the tree over them, what is known of each
+    node.
 
     contrast: stain above its background, int16, 16 steps per grey level.
     """
@@ -128,10 +144,14 @@ class Candidates:
 def calibrate_nuclei(
     samples: Sequence[Grey], pixel_size: PixelSize, params: NucleiParams = NucleiParams()
 ) -> NucleiCalibration:
-    """The slide's own threshold from sampled haematoxylin planes (uint8, nuclei grid); 30 (0.15 OD) without any."""
+    """The slide's own threshold from sampled haematoxylin planes (uint8, nuclei grid); 30 (0.15 OD)
+    without any.
+    """
     if not samples:
         return NucleiCalibration(30.0)
-    pooled = np.concatenate([_contrast(_smooth(s, pixel_size, params), pixel_size, params).ravel() for s in samples])
+    pooled = np.concatenate(
+        [_contrast(_smooth(s, pixel_size, params), pixel_size, params).ravel() for s in samples]
+    )
     levels = np.clip(pooled // FINE, 0, 255).astype(np.uint8).reshape(1, -1)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return NucleiCalibration(float(max(otsu, 6.0)))  # 0.03 OD: twice the noise of a scanner
@@ -147,15 +167,16 @@ def find_nuclei(
 ) -> Nuclei:
     """Nuclei of a haematoxylin plane (uint8, 200 levels per OD) on the nuclei grid.
 
-    chromogen: the chromogen's plane, used with `all_stains` alone. Results within 20 um of the array's edge are
-    cut off there: read with that margin. An even plane gives no nuclei.
+    chromogen: the chromogen's plane, used with `all_stains` alone. Results within 20 um of the array's edge
+    are cut off there: read with that margin. An even plane gives no nuclei.
     """
     stain = haematoxylin
     if params.channels == "all_stains" and chromogen is not None:
         stain = np.maximum(haematoxylin, chromogen)
     found = candidates(stain, pixel_size, calibration, params)
     probability = probabilities(found, params)
-    owner = choose(found.children, probability - params.min_probability, found.n_pieces)
+    value = probability - params.min_probability + (probability >= params.sure_probability)
+    owner = choose(found.children, value, found.n_pieces)
     nodes = np.unique(owner[owner > 0])
     renumber = np.zeros(len(found.children), np.int32)
     renumber[nodes] = np.arange(1, len(nodes) + 1)
@@ -215,7 +236,9 @@ def _wide_mean(plane: Plane, sigma_um: float, pixel_size: PixelSize) -> Plane:
 
 def _smooth(stain: Grey, pixel_size: PixelSize, params: NucleiParams) -> Plane:
     sigma = pixel_size.to_px(params.smooth_um)
-    return np.asarray(cv2.GaussianBlur(stain.astype(np.int16) * FINE, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+    return np.asarray(
+        cv2.GaussianBlur(stain.astype(np.int16) * FINE, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    )
 
 
 def _contrast(smooth: Plane, pixel_size: PixelSize, params: NucleiParams) -> Plane:
@@ -227,7 +250,11 @@ def _contrast(smooth: Plane, pixel_size: PixelSize, params: NucleiParams) -> Pla
 
 
 def _mask(
-    smooth: Plane, contrast: Plane, pixel_size: PixelSize, calibration: NucleiCalibration, params: NucleiParams
+    smooth: Plane,
+    contrast: Plane,
+    pixel_size: PixelSize,
+    calibration: NucleiCalibration,
+    params: NucleiParams,
 ) -> Grey:
     """Pixels darker than their surroundings and above the floor, pinholes filled, threads opened away."""
     mask = smooth > _wide_mean(smooth, params.surround_um, pixel_size)
@@ -238,7 +265,8 @@ def _mask(
 
 
 def _topography(smooth: Plane, mask: Grey, pixel_size: PixelSize, calibration: NucleiCalibration) -> Grey:
-    """Height, 1-255 inside the mask: 25 levels per um from the edge, and 25 per local unit of fine stain detail.
+    """Height, 1-255 inside the mask: 25 levels per um from the edge, and 25 per local unit of fine stain
+    detail.
 
     Detail is stain above its mean with sigma 2 um, its unit the mean detail within 12 um.
     """
@@ -246,16 +274,19 @@ def _topography(smooth: Plane, mask: Grey, pixel_size: PixelSize, calibration: N
     distance = cv2.GaussianBlur(distance, (0, 0), pixel_size.to_px(0.5))
     detail = smooth - _wide_mean(smooth, 2.0, pixel_size)
     unit = _wide_mean(np.abs(detail), 6.0, pixel_size)
-    return _height(distance, detail, unit, mask, 25 * pixel_size.mean_um, 25.0, 0.1 * calibration.otsu * FINE)
+    distance = distance.astype(np.float32, copy=False)
+    return _height(distance, detail, unit, mask, 25 * pixel_size.mean_um, 0.1 * calibration.otsu * FINE)
 
 
 @njit
-def _height(distance, detail, unit, mask, per_px, per_unit, least):  # type: ignore[no-untyped-def]
+def _height(
+    distance: npt.NDArray[np.float32], detail: Plane, unit: Plane, mask: Grey, per_px: float, least: float
+) -> Grey:
     out = np.zeros(mask.shape, np.uint8)
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):
             if mask[y, x]:
-                value = 60 + per_px * distance[y, x] + per_unit * detail[y, x] / (1.25 * unit[y, x] + least)
+                value = 60 + per_px * distance[y, x] + 25 * detail[y, x] / (1.25 * unit[y, x] + least)
                 out[y, x] = min(max(int(value + 0.5), 1), 255)
     return out
 
@@ -280,10 +311,14 @@ def _measure(
     shape = node_features(sums, np.zeros((n + 1, 2), np.int64), np.zeros((n + 1, 6), np.int64), 1.0, 1.0)[1:]
     area = sums[1:, AREA]
     height = sums[1:, LEVELS] / np.maximum(area, 1) / FINE
-    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])) if labels.size else []
+    edge = np.concatenate(
+        [labels[:1].ravel(), labels[-1:].ravel(), labels[:, :1].ravel(), labels[:, -1:].ravel()]
+    )
     faint = height < calibration.otsu
     large = area * pixel_size.area_um2(1) > 160  # um2, 14 um across: larger than a round nucleus of skin
-    flags = np.where(faint, np.uint32(Flag.NUCLEUS_FAINT), 0) | np.where(large, np.uint32(Flag.NUCLEUS_LARGE), 0)
+    flags = np.where(faint, np.uint32(Flag.NUCLEUS_FAINT), 0) | np.where(
+        large, np.uint32(Flag.NUCLEUS_LARGE), 0
+    )
     label = np.arange(1, n + 1, dtype=np.int32)
     return Nuclei(
         labels=labels,

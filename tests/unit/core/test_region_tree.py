@@ -28,7 +28,9 @@ from ishcount.core.region_tree import (
 
 def planes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(labels.size)
-    return rng.integers(0, 900, labels.shape).astype(np.int16), rng.integers(0, 90, labels.shape).astype(np.int16)
+    return rng.integers(0, 900, labels.shape).astype(np.int16), rng.integers(0, 90, labels.shape).astype(
+        np.int16
+    )
 
 
 def ellipse(longer_px: float, shorter_px: float) -> np.ndarray:

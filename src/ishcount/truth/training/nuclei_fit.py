@@ -1,7 +1,7 @@
 """Train the judge of nuclei: `python -m ishcount.truth.training.nuclei_fit --real FOLDER --date D -o FILE`.
 
-FOLDER holds `NAME.png` and `NAME_label.tif` (hand-drawn instances); every second file by name is used, the others
-stay unseen. Needs scikit-learn (extra `train`). Every number of the model comes from here.
+FOLDER holds `NAME.png` and `NAME_label.tif` (hand-drawn instances); every second file by name is used, the
+others stay unseen. Needs scikit-learn (extra `train`). Every number of the model comes from here.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def real_tiles(folder: Path) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
         assert bgr is not None
         truth = tifffile.imread(path.with_name(f"{path.stem}_label.tif")).astype(np.int32)
-        tiles.append((np.ascontiguousarray(bgr[..., ::-1]), truth))
+        tiles.append((np.ascontiguousarray(bgr[..., ::-1], np.uint8), truth))
     return tiles
 
 
 def haematoxylin_of(
     rgb: npt.NDArray[np.uint8], mpp_um: float, chromogen: str
 ) -> tuple[npt.NDArray[np.uint8], PixelSize, int]:
-    """The plane on the nuclei grid as counting makes it from a slide that is this tile alone; grid size, factor."""
+    """The plane on the nuclei grid as counting makes it from a slide of this tile alone; grid, factor."""
     factor = max(1, round(0.5 / mpp_um))
     white, source = estimate_white(rgb, np.zeros(rgb.shape[:2], np.bool_))
     stains = learn_stains([rgb], white, [chromogen], PixelSize(mpp_um, mpp_um), white_source=source)
@@ -68,13 +68,16 @@ def haematoxylin_of(
 
 
 def example(
-    plane: npt.NDArray[np.uint8], pixel_size: PixelSize, factor: int, truth: npt.NDArray[np.int32], group: int, source: str
+    plane: npt.NDArray[np.uint8], pixel_size: PixelSize, factor: int, truth: npt.NDArray[np.int32],
+    group: int, source: str,
 ) -> Example:  # fmt: skip
     """Candidates of a plane, each compared with every true nucleus at the truth's own pixels."""
     found = candidates(plane, pixel_size, calibrate_nuclei([plane], pixel_size, PARAMS), PARAMS)
     pieces = np.repeat(np.repeat(found.pieces, factor, 0), factor, 1)[: truth.shape[0], : truth.shape[1]]
     n_true = int(truth.max()) + 1
-    pairs = np.bincount(pieces.ravel().astype(np.int64) * n_true + truth.ravel(), minlength=(found.n_pieces + 1) * n_true)
+    pairs = np.bincount(
+        pieces.ravel().astype(np.int64) * n_true + truth.ravel(), minlength=(found.n_pieces + 1) * n_true
+    )
     overlap = np.zeros((len(found.children), n_true))
     overlap[: found.n_pieces + 1] = pairs.reshape(-1, n_true)
     for node in range(found.n_pieces + 1, len(overlap)):
@@ -147,7 +150,7 @@ def main() -> None:
         "n_candidates": sum(len(e.best_iou) - 1 for e in found),
         "f1_iou50_cross_validated_by_tile": {k: round(float(np.mean(v)), 3) for k, v in held.items()},
         "generator": "ishcount.truth.training.nuclei_planes (phantoms of truth.simulate unseen)",
-        "limits": "real tiles are purple smears and sections, not skin ISH; no packed infiltrate drawn by hand was at hand",
+        "limits": "real tiles are purple smears and sections, not skin ISH",
     }
     write_json(options.output, {"card": card, "feature_names": list(FEATURES), **export(fit(found))})
 

@@ -1,7 +1,7 @@
 """Imaginary haematoxylin planes with known nuclei, for training the judge of nuclei.
 
-Like `patches` a generator of its own, unseen by and sharing no code with the phantoms of `truth.simulate`. It draws
-optical density alone (no colours): what reaches the judge is one plane on the nuclei grid.
+Like `patches` a generator of its own, unseen by and sharing no code with the phantoms of `truth.simulate`.
+It draws optical density alone (no colours): what reaches the judge is one plane on the nuclei grid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ LEVELS_PER_OD = 200
 
 @dataclass(frozen=True)
 class NucleiPlane:
-    """uint8 plane (280, 280; 200 levels per OD; 0.5 um pixels) and its nuclei, int32 labels of the same shape."""
+    """uint8 plane (280, 280; 200 levels per OD; 0.5 um pixels) and its nuclei, int32 labels of the same
+    shape.
+    """
 
     plane: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
@@ -37,7 +39,9 @@ KINDS: dict[str, dict[str, Any]] = {  # half axes in um, shorter over longer axi
 
 
 def draw_plane(seed: int) -> NucleiPlane:
-    """Nuclei of several kinds, loose to packed, over haze, with blur, noise and dots that dent or raise the stain."""
+    """Nuclei of several kinds, loose to packed, over haze, with blur, noise and dots that dent or raise
+    the stain.
+    """
     rng = np.random.default_rng(seed)
     od, labels = np.zeros((SIDE_PX, SIDE_PX)), np.zeros((SIDE_PX, SIDE_PX), np.int32)
     strength, spread = rng.uniform(0.18, 0.75), rng.uniform(0.1, 0.6)
@@ -69,7 +73,7 @@ def _add_nucleus(
     longer = rng.uniform(*kind["size_um"]) / FINE_UM
     shorter = longer * rng.uniform(*kind["aspect"])
     half = int(longer * 1.4) + 3
-    x, y = (int(round(v)) for v in place)
+    x, y = (round(float(v)) for v in place)
     if not (half < x < SIDE_PX - half and half < y < SIDE_PX - half):
         return 0
     v, u = np.mgrid[-half : half + 1, -half : half + 1].astype(float)
@@ -109,11 +113,13 @@ def _dots(rng: np.random.Generator) -> Array:
 def _seen(
     rng: np.random.Generator, od: Array, labels: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """Through lens, camera and file; nuclei hidden by others to less than 8 um2 or two fifths are no truth."""
+    """Through lens, camera and file; nuclei hidden by others to less than 8 um2 or two fifths are no
+    truth.
+    """
     drawn = np.bincount(labels.ravel())
-    od = cv2.GaussianBlur(od, (0, 0), rng.uniform(0.1, 0.8) / FINE_UM)
+    od = np.asarray(cv2.GaussianBlur(od, (0, 0), rng.uniform(0.1, 0.8) / FINE_UM), np.float64)
     light = 10**-od + rng.uniform(0.002, 0.015) * rng.normal(size=od.shape)
-    light = cv2.resize(light, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    light = np.asarray(cv2.resize(light, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float64)
     plane = -np.log10(np.maximum(light, 0.01)) * rng.uniform(0.85, 1.15)
     if rng.uniform() < 0.5:  # colour at half resolution
         small = cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
