@@ -13,7 +13,6 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 
 from ishcount.core.units import PixelSize
-from ishcount.review.audit import plan_from
 from ishcount.review.outlines import WHOLE
 from ishcount_napari.heat import BIN_UM, density_picture
 from ishcount_napari.lut import LookUpTable, LookUpView, colour_of_value, open_labels
@@ -165,11 +164,14 @@ class ReviewLayers:
             if self.heat.visible:
                 self.show_heat()
         self.dots.visible = self.overlay and zoom >= NEAR_PX_PER_UM
-        line = max(1.0, 2.0 / max(zoom, 1e-6))
+        line = self._line_um()
         for layer in (self.outlines, self.exclusions, self.fields):
-            if layer.nshapes and abs(layer.current_edge_width - line) > 0.3 * line:
+            if layer.nshapes and abs(layer.edge_width[0] - line) > 0.3 * line:
                 layer.edge_width = [line] * layer.nshapes
-                layer.current_edge_width = line
+
+    def _line_um(self) -> float:
+        """Width of outlines: two screen pixels, at least half a um."""
+        return max(0.5, 2.0 / max(float(self.viewer.scene.camera.zoom), 1e-6))
 
     def show_heat(self) -> None:
         """Density of the positive cells as they are now."""
@@ -247,7 +249,7 @@ class ReviewLayers:
                     colours.append(OUTLINE_COLOURS.get(name, "#7a3db8"))
         self.outlines.data = []
         if rings:
-            self.outlines.add(rings, shape_type="path", edge_color=colours, edge_width=4,
+            self.outlines.add(rings, shape_type="path", edge_color=colours, edge_width=self._line_um(),
                               face_color="transparent")  # fmt: skip
 
     def _show_exclusions(self) -> None:
@@ -255,16 +257,15 @@ class ReviewLayers:
         self.exclusions.data = []
         if found:
             polygons = [to_world(value["polygon_um"]) for value in found.values()]
-            self.exclusions.add(polygons, shape_type="polygon")
+            self.exclusions.add(polygons, shape_type="polygon", edge_width=self._line_um())
         self.exclusions.features = {"id": list(found)}
 
     def _show_fields(self) -> None:
-        logged = self.session.state.plans.get(self.session.marker)
-        fields = plan_from(logged).fields if logged else ()
+        fields = self.session.plan.fields if self.session.plan else ()
         self.fields.data = []
         if fields:
             boxes = [box_in_world(f.x_um, f.y_um, f.side_um, f.side_um) for f in fields]
-            self.fields.add(boxes, shape_type="polygon")
+            self.fields.add(boxes, shape_type="polygon", edge_width=self._line_um())
 
     def _current_place(self) -> Any:
         cell = self.session.current

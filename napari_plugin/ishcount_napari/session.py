@@ -15,7 +15,8 @@ from ishcount.core.errors import UsageError
 from ishcount.result import SlideResult
 from ishcount.review import queues
 from ishcount.review.apply import CONSENSUS, reader_states
-from ishcount.review.audit import plan_from
+from ishcount.review.audit import Plan, plan_from
+from ishcount.review.audited import logged_plan
 from ishcount.review.log import Change
 from ishcount.review.outlines import polygon
 from ishcount.review.readers import disputes
@@ -42,6 +43,7 @@ class Session(SlideReview):
         """As `SlideReview`; begins with the cells called positive."""
         super().__init__(result, reviewer=reviewer, alias=alias, image=image)
         self.queue = Queue()
+        self._plans_of_others: dict[str, Plan | None] = {}
         self.choose_queue("positives")
 
     @property
@@ -198,6 +200,16 @@ class Session(SlideReview):
         return int(live.cell_id[box[np.argmin(away)]])
 
     @property
+    def plan(self) -> Plan | None:
+        """The audit plan of the marker in view: this reader's, else the one another reader drew."""
+        own = self.state.plans.get(self.marker)
+        if own is not None:
+            return plan_from(own)
+        if self.marker not in self._plans_of_others:
+            self._plans_of_others[self.marker] = logged_plan(self.others(), self.marker)
+        return self._plans_of_others[self.marker]
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Decided and all cells of the queue."""
         if len(self.queue.ids) == 0:
@@ -212,8 +224,7 @@ class Session(SlideReview):
     def _queue_ids(self, name: str, detail: str) -> NDArray[np.int64]:
         live, marker = self.live, self.marker
         if name == "audit":
-            plan = self.state.plans.get(marker)
-            return np.array(plan_from(plan).cell_ids if plan else [], np.int64)
+            return np.array(self.plan.cell_ids if self.plan else [], np.int64)
         if name == "rejected":
             return queues.rejected(live, self.dots, marker, detail)
         if name == "compartment":

@@ -8,7 +8,7 @@ from math import isfinite
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QSpinBox, QVBoxLayout, QWidget
 
-from ishcount.review.audit import N_DECISIONS, plan_from
+from ishcount.review.audit import N_DECISIONS
 from ishcount_napari.auditing import corrected, declare_field_read, draw_audit, more_needed
 from ishcount_napari.session import Session
 from ishcount_napari.study import Study
@@ -70,12 +70,11 @@ class AuditPanel(QWidget):
     def refresh(self) -> None:
         """Show plan and progress as they are now."""
         session = self.session
-        logged = session.state.plans.get(session.marker)
+        plan = session.plan
         self.fields.clear()
-        if not logged:
+        if plan is None:
             self.status.setText("No audit drawn yet for this slide and marker.")
             return
-        plan = plan_from(logged)
         lines = []
         for stratum in plan.strata:
             decided = sum(
@@ -84,6 +83,7 @@ class AuditPanel(QWidget):
             lines.append(
                 f"{stratum.name}: {decided} of {len(stratum.order)} read ({stratum.n_cells:,} cells)"
             )
+        lines.append("A stratum counts as far as its own order was followed: read on in this queue.")
         self.status.setText("<br>".join(lines))
         for field in plan.fields:
             is_read = session.state.value("field", field.name, session.marker) is not None
@@ -107,11 +107,14 @@ class AuditPanel(QWidget):
         upper = number(high) if isfinite(high) else "unknown (no field read)"
         said = "" if found.sensitivity is None else f", sensitivity {found.sensitivity:.0%}"
         said += "" if found.precision is None else f", precision {found.precision:.0%}"
+        planned = len(self.session.plan.cell_ids) if self.session.plan else 0
+        early = " (<b>too early to quote</b>)" if found.n_decisions < planned else ""
         proposed = number(found.high_proposed / area if area > 0 else float("nan"))
         self.estimate.setText(
             f"<b>audit-corrected {number(middle)} /mm\u00b2</b><br>95% {number(low)} to {upper}; "
             f"proposed cells alone up to {proposed}<br>"
-            f"{found.n_decisions} decisions{said}; pooled with {len(others)} other slides"
+            f"{found.n_decisions} decisions of {planned} planned{early}{said}; "
+            f"pooled with {len(others)} other slides"
         )
 
     def _draw(self) -> None:
@@ -119,15 +122,13 @@ class AuditPanel(QWidget):
         self.session.choose_queue("audit")
 
     def _chosen_field(self) -> str | None:
-        logged = self.session.state.plans.get(self.session.marker)
         row_number = self.fields.currentRow()
-        fields = plan_from(logged).fields if logged else ()
+        fields = self.session.plan.fields if self.session.plan else ()
         return fields[row_number].name if 0 <= row_number < len(fields) else None
 
     def _show_field(self) -> None:
-        name = self._chosen_field()
-        if name is not None:
-            plan = plan_from(self.session.state.plans[self.session.marker])
+        name, plan = self._chosen_field(), self.session.plan
+        if name is not None and plan is not None:
             field = next(field for field in plan.fields if field.name == name)
             self._look_at(field.x_um, field.y_um, field.side_um)
 

@@ -103,7 +103,7 @@ class CellPanel(QWidget):
 
     def _why_empty(self) -> str:
         name = self.session.queue.name
-        if name == "audit" and self.session.marker not in self.session.state.plans:
+        if name == "audit" and self.session.plan is None:
             return "Draw an audit first (tab Audit)."
         return "No cell here. Choose another queue, or click a cell in the slide."
 

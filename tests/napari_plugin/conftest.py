@@ -29,7 +29,7 @@ def viewer():
     gc.collect()
     gc.freeze()
     window = napari.Viewer(show=True)
-    window.window.resize(1366, 768)
+    window.window.resize(1000, 700)  # small: painting in software is what takes the time
     yield window
     window.close()
     gc.unfreeze()

@@ -141,3 +141,11 @@ def test_drawing_the_audit_is_logged_whole(out):
     assert [tuple(stratum["order"]) for stratum in entry.new["strata"]] == [s.order for s in plan.strata]
     assert len(plan.fields) == 4
     assert all(0 < field.tissue_mm2 <= 0.04 for field in plan.fields)
+
+
+def test_a_second_reader_is_asked_for_the_same_audit(out):
+    plan = draw_audit(session_at(out, "EM-01", "AB"), seed=9)
+    second = session_at(out, "EM-01", "CD")
+    second.choose_queue("audit")
+    assert second.plan == plan
+    assert second.queue.ids.tolist() == plan.cell_ids

@@ -273,6 +273,8 @@ def test_a_blinded_review_shows_neither_slide_nor_group(review, qtbot):
 
 
 def test_the_dock_is_narrow_enough_for_a_small_screen(review, qtbot):
+    review.viewer.window.resize(1366, 768)
+    qtbot.wait(100)
     assert review.width() <= DOCK_WIDTH_PX
     size = review.viewer.window._qt_window.size()
     assert (size.width(), size.height()) == (1366, 768)
@@ -301,7 +303,7 @@ def test_an_audit_is_drawn_read_and_estimated_in_the_dock(review, qtbot):
         qtbot.wait(20)
     panel.audit.show_estimate()
     shown = panel.audit.estimate.text()
-    assert f"{wanted} decisions" in shown
+    assert f"{wanted} decisions of {wanted} planned" in shown
     assert "unknown" not in shown
     panel.audit._ask_more()
     qtbot.waitUntil(lambda: "halve the interval" in panel.audit.more.text(), timeout=20_000)

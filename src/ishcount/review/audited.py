@@ -105,20 +105,25 @@ def audit_table(study: StudyResult) -> pd.DataFrame:
     for marker, audits in found.items():
         together = pooled([audit for *_, audit in audits])
         for (result, states, decisions, own), audit in zip(audits, together, strict=True):
-            row = _row(result, marker, decisions, audit) | {"readers": ";".join(sorted(states))}
+            plan = logged_plan(states, marker)
+            n_planned = len(plan.cell_ids) if plan is not None else 0
+            row = _row(result, marker, decisions, audit, n_planned) | {"readers": ";".join(sorted(states))}
             needed = more_decisions_to_halve(own.strata, own.fields)
             rows.append({**row, "more_to_halve": needed, "n_slides_pooled": len(audits)})
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["slide_id", "marker"], kind="stable").reset_index(drop=True)
 
 
-def _row(result: SlideResult, marker: str, decisions: Decisions, audit: Audit) -> dict[str, Any]:
+def _row(
+    result: SlideResult, marker: str, decisions: Decisions, audit: Audit, n_planned: int
+) -> dict[str, Any]:
     automatic = float(result.summary["compartments"]["tissue"]["area_mm2"])
     area = decisions.area_mm2("tissue", automatic)
     corrected = correct(audit.strata, audit.fields)
     middle, low, high = corrected.per_mm2(area)
     n_positive = int(result.cells[f"{marker}_positive"].sum())
     nothing = corrected.n_decisions == 0
+    early = f"{corrected.n_decisions} of {n_planned} planned decisions read: too early to quote"
     return {
         "slide_id": result.slide_id,
         "marker": marker,
@@ -132,7 +137,7 @@ def _row(result: SlideResult, marker: str, decisions: Decisions, audit: Audit) -
         "proposed_ci_high": corrected.high_proposed / area if area > 0 and not nothing else None,
         "sensitivity": None if nothing else corrected.sensitivity,
         "precision": None if nothing else corrected.precision,
-        "reason": "drawn, but nothing read yet" if nothing else "",
+        "reason": "drawn, but nothing read yet" if nothing else early * (corrected.n_decisions < n_planned),
     }
 
 
