@@ -18,7 +18,7 @@ def _cache_folder() -> str | None:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     for folder in (
         home / "ishcount" / "numba",
-        Path(tempfile.gettempdir()) / f"ishcount-numba-{getattr(os, 'getuid', os.getpid)()}",
+        Path(tempfile.gettempdir()) / f"ishcount-numba-{getattr(os, 'getuid', str)()}",
     ):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

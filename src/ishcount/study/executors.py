@@ -13,13 +13,14 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from ishcount.core.errors import SlideError
+from ishcount.core.errors import IshcountError, SlideError
 
 RETRIES = 2
 """How often a task whose worker died is tried again; Dask's own default of 3 deaths is the same count."""
@@ -73,6 +74,8 @@ def run_task(task: Task) -> Done:
     try:
         value, error = task.function(*task.arguments), None
     except Exception as raised:  # the answer carries it to whoever asked
+        if not isinstance(raised, IshcountError):
+            raised.add_note(traceback.format_exc())  # a traceback does not travel between processes, notes do
         value, error = None, raised
     return Done(task, value, error, time.perf_counter() - start)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ishcount.core.errors import OutputError, SlideError
+from ishcount.core.files import write_text
 from ishcount.slide.source import shown
 from ishcount.study import stages
 from ishcount.study.executors import Done, Executor, Task
@@ -187,14 +188,20 @@ class Schedule:
         outcome.table = table
         if len(table):
             first = table.iloc[0]
-            outcome.status, outcome.error_code = str(first["status"]), str(first["error_code"] or "")
-            outcome.reason = str(first["reason"] or "")
+            told = (
+                "" if first.isna()[name] else str(first[name]) for name in ("status", "error_code", "reason")
+            )
+            outcome.status, outcome.error_code, outcome.reason = told
         self._end(course)
 
     def _fail(self, course: _Course, error: BaseException) -> None:
         outcome = course.outcome
         outcome.status, outcome.cause = "failed", error
         outcome.error_code, reason = explain(error)
+        if outcome.error_code == "E_INTERNAL":
+            work = outcome.slide.job.work
+            write_text(work / "error.txt", "\n".join([repr(error), *getattr(error, "__notes__", [])]))
+            reason += f"; please report it with .ishcount/slides/{work.name}/error.txt"
         outcome.reason = without_path(reason, outcome.slide.job.slide, outcome.slide.slide_id)
         self._end(course)
 
@@ -228,4 +235,4 @@ def explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError):
         return "E_IO", f"the slide could not be read: {error.strerror or error}; check the disk or the share"
     text = " ".join(str(error).split())[:200]
-    return "E_INTERNAL", f"a mistake of ours ({type(error).__name__}: {text}); please report it with --debug"
+    return "E_INTERNAL", f"a mistake of ours ({type(error).__name__}: {text})"

@@ -67,6 +67,19 @@ def test_a_missing_file_and_a_pipe_fail_with_their_reason(tmp_path: Path) -> Non
     assert statuses(run(sheet, tmp_path / "out")) == {"a": ("ok", ""), "gone": failed, "loop": failed}
 
 
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_our_own_mistake_leaves_its_traceback_beside_the_partial_files(
+    tmp_path: Path, n_workers: int
+) -> None:
+    sheet = study(tmp_path, {"bad": "b1=crash", "c": "blocks=1"})
+    (bad, _) = run(sheet, tmp_path / "out", RunOptions(n_workers=n_workers)).outcomes
+    assert "ZeroDivisionError" in bad.reason
+    assert "error.txt" in bad.reason
+    text = (tmp_path / "out" / ".ishcount" / "slides" / "bad" / "error.txt").read_text()
+    assert "Traceback" in text
+    assert "fake_engine.py" in text
+
+
 def test_no_slide_left_standing_is_exit_4(tmp_path: Path) -> None:
     assert run(study(tmp_path, {"a": "prepare=refuse"}), tmp_path / "out").exit_code == 4
 
