@@ -1,0 +1,147 @@
+"""Compartments of skin on the tissue map: epidermis, stratum corneum, dermis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import ndimage
+
+from ishcount.core.flags import Flag
+from ishcount.core.optical_density import to_od
+from ishcount.core.settings import Settings
+from ishcount.core.tissue_map import RegionKind, TissueMap
+from ishcount.steps.compartments.epidermis import find_epidermis
+from ishcount.steps.compartments.junction import depth_below, detached_share, surface_length_um
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+MIN_SURFACE_UM = 200.0  # a band without so much free surface is a fold or a rim, not epidermis
+NAMES = ("", "epidermis", "stratum_corneum", "dermis")
+
+
+class CompartmentParams(Settings):
+    """How skin is divided."""
+
+    automatic: bool = Field(
+        True, description="find the epidermis and what follows from it; else annotations only"
+    )
+    corneum_reach_um: float = Field(
+        400.0, gt=0, description="stratum corneum lies at most this far outside the epidermis: acral skin"
+    )
+    dermis_core_um: float = Field(
+        30.0, gt=0, description="half the width of the thinnest dermis that is not taken for detached horn"
+    )
+    detached_share: float = Field(
+        0.15, gt=0, lt=1, description="share of the junction over a gap from which the length is flagged"
+    )
+    papillary_um: float = Field(
+        0.0, ge=0, description="a band of this depth below the junction is its own compartment; 0: none"
+    )
+
+
+def find_compartments(
+    tissue: TissueMap,
+    overview: npt.NDArray[np.uint8],
+    white: npt.ArrayLike,
+    params: CompartmentParams = CompartmentParams(),
+) -> TissueMap:
+    """The map with `compartment`, `depth_um`, `epidermis_mm` and its flags filled in.
+
+    overview: uint8 (h, w, 3), the picture the map was made from; white: (R, G, B) of glass. A section
+    without epidermis has no compartment and no depth; when no section has one, `epidermis_mm` is None and
+    NO_EPIDERMIS is set. Holes belong to the compartment nearest to them. Depth is signed, negative above
+    the junction.
+    """
+    if not params.automatic:
+        return tissue
+    cell = tissue.pixel_size.scaled(tissue.factor_px)
+    od = np.maximum(to_od(overview, white), 0).astype(np.float32)
+    place = np.zeros(tissue.kind.shape, np.uint8)
+    depth = np.full(tissue.kind.shape, np.nan, np.float32)
+    length, detached = 0.0, 0.0
+    margin = int(np.ceil(60 / cell.mean_um))
+    for number, box in enumerate(ndimage.find_objects(tissue.section.astype(np.int32)), start=1):
+        if box is None:
+            continue
+        window = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in box)
+        outline = tissue.section[window] == number
+        solid = outline & (tissue.kind[window] == RegionKind.TISSUE)
+        hole = outline & (tissue.kind[window] == RegionKind.HOLE)
+        epidermis = find_epidermis(od[window], solid, outline, cell.mean_um)
+        if not epidermis.any():
+            continue
+        codes = _divided(epidermis, solid, outline, cell.mean_um, params)
+        dermis = solid & (codes == NAMES.index("dermis"))
+        size = (cell.y_um, cell.x_um)
+        below = depth_below(epidermis | (codes == NAMES.index("stratum_corneum")), dermis, size)
+        surface = surface_length_um(epidermis, dermis, hole, size)
+        if surface < MIN_SURFACE_UM:
+            continue
+        length += surface
+        detached = max(detached, detached_share(epidermis, dermis, hole))
+        codes = _papillary(codes, below, params.papillary_um)
+        nearest = ndimage.distance_transform_edt(codes == 0, return_distances=False, return_indices=True)
+        place[window] = np.where(outline, codes[tuple(nearest)], place[window])
+        depth[window] = np.where(solid, below, depth[window])
+    found = bool(place.any())
+    flags = Flag(tissue.flags) | (Flag(0) if found else Flag.NO_EPIDERMIS)
+    if detached > params.detached_share:
+        flags |= Flag.EPIDERMIS_DETACHED
+    names = (*NAMES, "papillary_dermis") if params.papillary_um > 0 else NAMES
+    return replace(
+        tissue,
+        compartment=place,
+        compartment_names=names if found else tissue.compartment_names,
+        depth_um=depth if found else None,
+        epidermis_mm=length / 1000 if found else None,
+        flags=int(flags),
+    )
+
+
+def _divided(epidermis: Mask, solid: Mask, outline: Mask, cell_um: float, params: CompartmentParams) -> Array:
+    """Codes (places in `NAMES`) of the tissue of one section: horn lies outside the band, dermis inside."""
+    codes = np.zeros(solid.shape, np.uint8)
+    rest = solid & ~epidermis
+    inside = outline & ~epidermis  # clefts and lumina do not cut the dermis into pieces
+    core = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"))[1:-1, 1:-1] * cell_um
+    labels, n = ndimage.label(core > params.dermis_core_um)
+    if n:
+        size = np.bincount(labels.ravel(), minlength=n + 1)
+        size[0] = 0
+        large = size >= 0.2 * size.max()
+        reach = round(2 * params.dermis_core_um / cell_um)
+        dermis = ndimage.binary_dilation(large[labels], iterations=reach, mask=inside)
+    else:
+        dermis = np.zeros_like(rest)
+    near = ndimage.distance_transform_edt(~epidermis) * cell_um <= params.corneum_reach_um
+    codes[rest] = NAMES.index("dermis")
+    horn = _mostly(rest & ~dermis & near, _outside(epidermis, outline))
+    codes[horn] = NAMES.index("stratum_corneum")
+    codes[epidermis] = NAMES.index("epidermis")
+    return codes
+
+
+def _outside(epidermis: Mask, outline: Mask) -> Mask:
+    """Cells nearer to the outline than the epidermis nearest to them."""
+    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    nearest = ndimage.distance_transform_edt(~epidermis, return_distances=False, return_indices=True)
+    return np.asarray(inward < inward[tuple(nearest)])
+
+
+def _mostly(mask: Mask, wanted: Mask) -> Mask:
+    """Pieces of `mask` of which more than half is `wanted`."""
+    labels, n = ndimage.label(mask)
+    share = np.bincount(labels.ravel(), weights=wanted.ravel(), minlength=n + 1)
+    most = share > 0.5 * np.bincount(labels.ravel(), minlength=n + 1)
+    most[0] = False
+    return np.asarray(most[labels])
+
+
+def _papillary(codes: Array, depth: Array, band_um: float) -> Array:
+    band = (codes == NAMES.index("dermis")) & (depth <= band_um)
+    return np.where(band & (band_um > 0), len(NAMES), codes).astype(np.uint8)

@@ -1,0 +1,111 @@
+"""The dermo-epidermal junction, depth below it, and the length of the epidermis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.measure import find_contours
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+SMOOTH_UM = 6.0  # takes the steps of the raster off the line, hardly any of the skin's own waves
+TANGENT_UM = 40.0
+MIN_RUN_UM = 150.0
+END_TURN_DEG = 35.0  # waves of the surface turn less over 40 um, a cut end by 90
+
+
+def depth_below(epidermis: Mask, dermis: Mask, cell_um: tuple[float, float]) -> Array:
+    """Signed distance to the junction in um, float32 (h, w): positive in the dermis, negative above it.
+
+    cell_um: height and width of a cell. The junction runs along the edges between cells, so half a cell is
+    taken off either way. NaN where neither is known.
+    """
+    half = (cell_um[0] + cell_um[1]) / 4
+    below = ndimage.distance_transform_edt(~epidermis, sampling=cell_um) - half
+    above = ndimage.distance_transform_edt(~dermis, sampling=cell_um) - half
+    return np.asarray(np.where(dermis, below, np.where(epidermis, -above, np.nan)), np.float32)
+
+
+def surface_length_um(epidermis: Mask, dermis: Mask, hole: Mask, cell_um: tuple[float, float]) -> float:
+    """Length of the outer face of the epidermis in um, its cut ends and the picture's edge not counted.
+
+    The outline of the smoothed band is walked; what faces dermis or a hole under the epidermis is junction,
+    the rest surface. At both ends of each run of surface the part that turns away from the run's direction is
+    the cut end of the band.
+    """
+    inner = dermis | _below(hole, epidermis, dermis)
+    sigma = SMOOTH_UM / ((cell_um[0] + cell_um[1]) / 2)
+    padded = np.pad(epidermis.astype(np.float32), 1, mode="edge")
+    smooth = cv2.GaussianBlur(padded, (0, 0), sigma)[1:-1, 1:-1]
+    facing = ndimage.distance_transform_edt(~inner, sampling=cell_um) if inner.any() else None
+    total = 0.0
+    lines: list[Array] = find_contours(smooth, 0.5)  # type: ignore[no-untyped-call]
+    for line in lines:
+        points = line * np.array(cell_um)
+        if _length(points) < MIN_RUN_UM:
+            continue
+        row, col = (np.clip(np.rint(line[:, k]).astype(int), 0, epidermis.shape[k] - 1) for k in (0, 1))
+        surface = np.ones(len(line), np.bool_) if facing is None else facing[row, col] > 12.0
+        closed = bool(np.allclose(line[0], line[-1]))
+        total += sum(_length(_without_ends(run)) for run in _runs(points, surface, closed))
+    return total
+
+
+def _below(hole: Mask, epidermis: Mask, dermis: Mask) -> Mask:
+    """Holes that lie between epidermis and dermis: blisters and clefts of the junction."""
+    labels, n = ndimage.label(hole)
+    touching = np.zeros((2, n + 1), np.bool_)
+    for place, mask in enumerate((epidermis, dermis)):
+        touching[place, labels[ndimage.binary_dilation(mask, iterations=2)]] = True
+    both: Array = touching[0] & touching[1]
+    both[0] = False
+    return np.asarray(both[labels])
+
+
+def _length(points: Array) -> float:
+    return float(np.hypot(*np.diff(points, axis=0).T).sum()) if len(points) > 1 else 0.0
+
+
+def _runs(points: Array, wanted: Mask, closed: bool) -> list[Array]:
+    """Stretches of the line where `wanted` is True; one may run over the start of a closed line."""
+    if wanted.all():
+        return [points]
+    if closed:
+        first = int(np.argmin(wanted))
+        points, wanted = np.roll(points[:-1], -first, axis=0), np.roll(wanted[:-1], -first)
+    labels, n = ndimage.label(wanted)
+    runs = [points[labels == number] for number in range(1, n + 1)]
+    return [run for run in runs if _length(run) >= MIN_RUN_UM]
+
+
+def _without_ends(run: Array) -> Array:
+    """The run without the parts at its ends that turn by more than END_TURN_DEG from what follows."""
+    for _ in range(2):
+        run = _without_start(run)[::-1]
+    return run
+
+
+def _without_start(run: Array) -> Array:
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(run, axis=0).T))])
+    if along[-1] < 4 * TANGENT_UM:
+        return run
+    ahead = np.searchsorted(along, along + TANGENT_UM).clip(max=len(run) - 1)
+    direction = run[ahead] - run
+    near = along < min(4 * TANGENT_UM, along[-1] / 3)
+    later = (along >= 3 * TANGENT_UM) & (along < 7 * TANGENT_UM)
+    course = direction[later].sum(axis=0) if later.any() else direction.sum(axis=0)
+    size = np.hypot(*direction.T) * np.hypot(*course) + 1e-9
+    turned = near & (direction @ course / size < np.cos(np.radians(END_TURN_DEG)))
+    return run[np.flatnonzero(turned)[-1] + 1 :] if turned.any() else run
+
+
+def detached_share(epidermis: Mask, dermis: Mask, hole: Mask) -> float:
+    """Share of the junction where a hole lies between epidermis and dermis."""
+    ring = ndimage.binary_dilation(epidermis, iterations=2) & ~epidermis
+    gap = int(np.count_nonzero(ring & _below(hole, epidermis, dermis)))
+    return gap / max(gap + int(np.count_nonzero(ring & dermis)), 1)
