@@ -75,6 +75,8 @@ class Progress:
 
     def __init__(self, n_slides: int) -> None:
         self._estimate = Estimate(n_slides)
+        self._n_blocks = self._n_blocks_done = 0
+        self._latest = ""
         self._live: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -94,10 +96,13 @@ class Progress:
     def planned(self, slide_id: str, n_blocks: int, megapixels: float) -> None:
         """A slide's blocks are known."""
         self._estimate.planned(slide_id, megapixels)
+        self._n_blocks += n_blocks
 
     def counted(self, slide_id: str, n_blocks: int, megapixels: float) -> None:
         """Some of a slide's blocks are done."""
         self._estimate.counted(slide_id, megapixels)
+        self._n_blocks_done += n_blocks
+        self._latest = slide_id
 
     def ended(self, outcome: Outcome) -> None:
         """One line for the slide."""
@@ -120,8 +125,11 @@ class Progress:
 
         estimate = self._estimate
         left = estimate.seconds_left
+        if not self._n_blocks:
+            return Text(f"{estimate.n_ended} of {estimate.n_slides} slides; looking at the next")
         return Text(
-            f"{estimate.n_ended} of {estimate.n_slides} slides, {estimate.share:4.0%}, "
+            f"{estimate.n_ended} of {estimate.n_slides} slides, {plain(self._latest)}, "
+            f"{self._n_blocks_done} of {self._n_blocks} blocks, {estimate.share:.0%}, "
             f"{number(estimate.counted_mp, 0)} megapixels at {estimate.megapixels_per_second:.1f} a second, "
             f"{'time left unknown' if left is None else f'{duration(left)} left'}"
         )
