@@ -144,8 +144,7 @@ def _classified(
         found = near & (smoothed(evidence, tissue, 4 / cell_um) > 0)
         kind = np.zeros(tissue.shape, np.int8)
         kind[used] = np.argmax(scores, axis=0)
-        inner = ndimage.binary_erosion(found, iterations=2) & (_reached(found, seeds))
-        sets = [seeds | inner] + [
+        sets = [seeds] + [
             mask | (near & ~found & (kind == number)) for number, mask in enumerate(others, start=1)
         ]
     return found

@@ -65,9 +65,8 @@ def _cells_in(geometry: BaseGeometry, tissue: TissueMap) -> npt.NDArray[np.bool_
     """Cells whose centre lies in `geometry` (level-0 pixels)."""
     inside = np.zeros(tissue.kind.shape, np.bool_)
     left, top, right, bottom = (value / tissue.factor_px - 0.5 for value in geometry.bounds)
-    rows, cols = inside.shape
-    x0, x1 = max(0, math.ceil(left)), min(cols, math.floor(right) + 1)
-    y0, y1 = max(0, math.ceil(top)), min(rows, math.floor(bottom) + 1)
+    x0, x1 = max(0, math.ceil(left)), min(tissue.kind.shape[1], math.floor(right) + 1)
+    y0, y1 = max(0, math.ceil(top)), min(tissue.kind.shape[0], math.floor(bottom) + 1)
     if x0 >= x1 or y0 >= y1:
         return inside
     x = (np.arange(x0, x1) + 0.5) * tissue.factor_px

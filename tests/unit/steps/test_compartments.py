@@ -1,0 +1,116 @@
+"""Compartments on drawn skin: epidermis by its place, depth with sign, length; none where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ishcount.core.flags import Flag
+from ishcount.core.tissue_map import RegionKind, TissueMap
+from ishcount.core.units import PixelSize
+from ishcount.steps.compartments import CompartmentParams, find_compartments
+from ishcount.steps.compartments.junction import depth_below, surface_length_um
+from ishcount.steps.tissue import find_tissue
+
+CELL_UM = 4.0
+HAEMATOXYLIN = np.array([0.65, 0.70, 0.29], np.float32)
+COLLAGEN = np.array([0.45, 0.62, 0.64], np.float32)
+Array = np.ndarray[Any, Any]
+
+
+def nuclei(rng: np.random.Generator, mask: Array, per_mm2: float, radius_px: int) -> Array:
+    drawn = np.zeros(mask.shape, np.uint8)
+    for _ in range(round(per_mm2 * mask.size * 1e-6)):
+        x, y = rng.integers(mask.shape[1]), rng.integers(mask.shape[0])
+        if mask[y, x]:
+            cv2.circle(drawn, (int(x), int(y)), radius_px, 1, -1)
+    return (drawn > 0) & mask
+
+
+def skin(*, epidermis: bool = True, infiltrate: bool = False) -> tuple[TissueMap, Array]:
+    """Skin drawn at 1 um: surface at y = 150, epidermis to 230, horn 24 um above it; x from 150 to 1250."""
+    rng = np.random.default_rng(3)
+    od = np.zeros((1000, 1400, 3), np.float32)
+    y = np.arange(1000)[:, None]
+    band, stroma, horn = (np.zeros(od.shape[:2], np.bool_) for _ in range(3))
+    top = 150 if epidermis else 230
+    band[150:230, 150:1250] = epidermis
+    horn[126:150, 150:1250] = epidermis
+    stroma[230 if epidermis else top : 850, 150:1250] = True
+    od[stroma] += 0.06 * COLLAGEN
+    od[horn] += 0.08 * COLLAGEN
+    od[band] += 0.16 * HAEMATOXYLIN
+    od[nuclei(rng, band, 9000, 4)] += 0.4 * HAEMATOXYLIN
+    od[nuclei(rng, stroma, 1500, 3)] += 0.4 * HAEMATOXYLIN
+    if infiltrate:
+        od[nuclei(rng, stroma & (y < 300), 9000, 3)] += 0.5 * HAEMATOXYLIN
+        od[nuclei(rng, stroma & (y > 600) & (y < 700), 9000, 3)] += 0.5 * HAEMATOXYLIN
+    light = 245 * 10.0 ** -cv2.GaussianBlur(od, (0, 0), 1)
+    cells = cv2.resize(light, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    overview = np.clip(np.rint(cells + rng.normal(0, 0.4, cells.shape)), 0, 255).astype(np.uint8)
+    valid = np.ones(overview.shape[:2], np.bool_)
+    found = find_tissue(overview, valid, PixelSize(1, 1), 4, width_px=1400, height_px=1000)
+    return found, overview
+
+
+@pytest.mark.parametrize("infiltrate", [False, True], ids=["normal", "inflamed"])
+def test_the_band_along_the_surface_is_epidermis_and_what_lies_outside_it_horn(infiltrate: bool) -> None:
+    found = find_compartments(*skin(infiltrate=infiltrate), (245, 245, 245))
+    areas = found.areas()
+    assert areas["epidermis"]["area_mm2"] == pytest.approx(0.088, rel=0.1)
+    assert areas["stratum_corneum"]["area_mm2"] == pytest.approx(0.0264, rel=0.25)
+    assert areas["viable"]["area_mm2"] == pytest.approx(
+        areas["epidermis"]["area_mm2"] + areas["dermis"]["area_mm2"]
+    )
+    assert found.epidermis_mm == pytest.approx(1.1, rel=0.05)
+    assert found.compartment_at(np.array([700.0, 700, 700]), np.array([138.0, 190, 500])).tolist() == [
+        "stratum_corneum",
+        "epidermis",
+        "dermis",
+    ]
+
+
+def test_depth_is_positive_in_the_dermis_and_negative_in_the_epidermis() -> None:
+    found = find_compartments(*skin(), (245, 245, 245))
+    depth = found.depth_at(np.array([700.0, 700]), np.array([190.0, 430]))
+    assert depth == pytest.approx([-40, 200], abs=12)
+
+
+def test_where_there_is_no_epidermis_it_says_so_and_leaves_length_and_depth_missing() -> None:
+    found = find_compartments(*skin(epidermis=False), (245, 245, 245))
+    assert found.flags & Flag.NO_EPIDERMIS
+    assert found.epidermis_mm is None
+    assert found.depth_um is None
+    assert list(found.areas()) == ["tissue"]
+
+
+def test_the_papillary_band_has_the_asked_depth() -> None:
+    params = CompartmentParams(papillary_um=100)
+    found = find_compartments(*skin(), (245, 245, 245), params)
+    assert found.areas()["papillary_dermis"]["area_mm2"] == pytest.approx(0.11, rel=0.08)
+
+
+def test_compartments_can_be_left_to_the_annotations() -> None:
+    tissue, overview = skin()
+    assert find_compartments(tissue, overview, (245, 245, 245), CompartmentParams(automatic=False)) is tissue
+
+
+def test_depth_counts_from_the_edge_between_cells() -> None:
+    epidermis, dermis = np.zeros((2, 6, 5), np.bool_)
+    epidermis[:3], dermis[3:] = True, True
+    assert depth_below(epidermis, dermis, (CELL_UM, CELL_UM))[:, 2].tolist() == [-10, -6, -2, 2, 6, 10]
+
+
+def test_cut_ends_of_the_band_are_not_surface() -> None:
+    epidermis, dermis = np.zeros((2, 100, 320), np.bool_)
+    epidermis[20:40, 10:310], dermis[40:90, 10:310] = True, True
+    length = surface_length_um(epidermis, dermis, np.zeros_like(dermis), (CELL_UM, CELL_UM))
+    assert length == pytest.approx(1200, rel=0.04)
+
+
+def test_every_cell_of_tissue_has_a_compartment_where_there_is_epidermis() -> None:
+    found = find_compartments(*skin(), (245, 245, 245))
+    assert np.all(found.compartment[found.kind == RegionKind.TISSUE] > 0)
