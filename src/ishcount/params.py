@@ -16,6 +16,7 @@ from ishcount.core.settings import Settings
 from ishcount.stats.settings import StatisticsParams
 from ishcount.steps.cells import CellParams
 from ishcount.steps.clusters import ClusterParams
+from ishcount.steps.compartments import CompartmentParams
 from ishcount.steps.density import DensityParams
 from ishcount.steps.dots import DotParams
 from ishcount.steps.evidence import EvidenceParams
@@ -45,6 +46,7 @@ class Params(Settings):
 
     blocks: BlockParams = BlockParams()
     tissue: TissueParams = TissueParams()
+    compartments: CompartmentParams = CompartmentParams()
     stains: StainParams = StainParams()
     nuclei: NucleiParams = NucleiParams()
     dots: DotParams = DotParams()

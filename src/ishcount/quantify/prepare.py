@@ -27,6 +27,7 @@ from ishcount.slide.calibration import pixel_size_conflict, resolve_pixel_size
 from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
+from ishcount.steps.compartments import find_compartments
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.nuclei import calibrate_nuclei
 from ishcount.steps.stains import StainModel, estimate_white, learn_stains, refuse_dark_field
@@ -45,8 +46,17 @@ def prepare(job: SlideJob) -> Plan:
         overview, valid, overview_source = read_overview(slide, factor)
         refuse_unreadable(valid)
         refuse_dark_field(overview)
-        tissue = _tissue(job, slide, overview, valid, pixel_size, factor)
+        tissue = find_tissue(
+            overview,
+            valid,
+            pixel_size,
+            factor,
+            job.params.tissue,
+            width_px=slide.width,
+            height_px=slide.height,
+        )
         white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
+        tissue = as_asked(find_compartments(tissue, overview, white, job.params.compartments), job)
         windows = read_windows(slide, tissue, pixel_size, job)
         stains = learn_stains(
             windows, white, [chromogen for _, chromogen in job.markers], pixel_size, job.params.stains,
@@ -66,18 +76,8 @@ def refuse_unreadable(valid: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def _tissue(
-    job: SlideJob,
-    slide: Slide,
-    overview: Rgb,
-    valid: npt.NDArray[np.bool_],
-    pixel_size: PixelSize,
-    factor: int,
-) -> TissueMap:
+def as_asked(tissue: TissueMap, job: SlideJob) -> TissueMap:
     """The tissue map with the user's annotations, sections and region of interest laid over."""
-    tissue = find_tissue(
-        overview, valid, pixel_size, factor, job.params.tissue, width_px=slide.width, height_px=slide.height
-    )
     if job.annotations:
         tissue = annotate(tissue, read_annotations(job.annotations))
     if job.sections is not None:
