@@ -21,6 +21,7 @@ from ishcount.report.figures.drawn import (
     safe,
     spread,
 )
+from ishcount.stats.bootstrap import LEAST
 from ishcount.stats.means import describe
 from ishcount.stats.wording import format_p
 
@@ -66,7 +67,7 @@ def draw_estimation(
     """Raw densities on the left, the difference of means with its interval on the right (Gardner and Altman).
 
     The shape is the bootstrap distribution of the difference (patients resampled within groups); the interval
-    is that of the primary test.
+    is that of the primary test. No shape below `stats.bootstrap.LEAST` patients in a group.
     """
     marker = str(comparison["marker"])
     rows = patients[patients["marker"] == marker]
@@ -155,7 +156,10 @@ def _print_p(axes: Axes, comparisons: Sequence[Mapping[str, Any]]) -> None:
     if len(comparisons) != 1:
         return
     text = format_p(comparisons[0].get("p_primary"))
-    axes.set_title(rf"$\it{{P}}${text[1:]}", loc="center", fontsize=8.5)
+    holm = comparisons[0].get("p_holm")
+    adjusted = "" if holm is None else format_p(holm)
+    after = rf"; Holm $\it{{P}}${adjusted[1:]}" if adjusted not in ("", text) else ""
+    axes.set_title(rf"$\it{{P}}${text[1:]}{after}", loc="center", fontsize=8.5)
 
 
 def _difference(axes: Axes, x: np.ndarray, y: np.ndarray, primary: Mapping[str, Any], seed: int) -> None:
@@ -163,7 +167,7 @@ def _difference(axes: Axes, x: np.ndarray, y: np.ndarray, primary: Mapping[str, 
     axes.set_xticks([])
     axes.set_xlim(-0.35, 0.8)
     axes.spines["bottom"].set_visible(False)
-    if len(x) > 1 and len(y) > 1 and np.ptp(x) + np.ptp(y) > 0:
+    if min(len(x), len(y)) >= LEAST and np.ptp(x) + np.ptp(y) > 0:
         draws = np.random.default_rng(seed)
         means = [v[draws.integers(0, len(v), (N_RESAMPLES, len(v)))].mean(axis=1) for v in (x, y)]
         counts, edges = np.histogram(means[0] - means[1], bins=60)
