@@ -71,6 +71,7 @@ class AuditPanel(QWidget):
         """Show plan and progress as they are now."""
         session = self.session
         plan = session.plan
+        chosen = self.fields.currentRow()
         self.fields.clear()
         if plan is None:
             self.status.setText("No audit drawn yet for this slide and marker.")
@@ -91,6 +92,7 @@ class AuditPanel(QWidget):
                 f"{field.name}  {'read' if is_read else 'not read'}  {field.tissue_mm2:.3f} mm\u00b2"
             )
             self.fields.addItem(item)
+        self.fields.setCurrentRow(chosen)
 
     def show_estimate(self) -> None:
         """Work the corrected density out and show it."""

@@ -1,7 +1,9 @@
 """A result folder on disk, and one window for all tests in which a review is opened and closed again."""
 
 import os
+import sys
 import tempfile
+import time
 
 import pytest
 
@@ -16,6 +18,50 @@ def made(tmp_path, monkeypatch):
     """The first slide of a result folder of two; a person's own keys are left out of it."""
     monkeypatch.setenv("ISHCOUNT_REVIEW_KEYS", str(tmp_path / "no_keys.json"))
     return make_result(tmp_path / "result", slide_ids=("EM-01", "NS-02"))[0]
+
+
+class Hand:
+    """Real key presses and mouse clicks, and the patience to wait for what follows."""
+
+    def keyClick(self, widget, key, *modifier):
+        """Press and let go of a key."""
+        from qtpy.QtTest import QTest
+
+        QTest.keyClick(widget, key, *modifier)
+
+    def mouseClick(self, widget, button, *, pos):
+        """Click at a place of a widget."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseMove(widget, pos)
+        QTest.mouseClick(widget, button, Qt.KeyboardModifier.NoModifier, pos)
+
+    def wait(self, milliseconds):
+        """Let Qt work for a while."""
+        self.waitUntil(lambda: False, timeout=milliseconds, must=False)
+
+    def waitUntil(self, holds, *, timeout, must=True):
+        """Let Qt work until something holds; fails the test when it does not in time."""
+        from qtpy.QtWidgets import QApplication
+
+        end = time.monotonic() + timeout / 1000
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            if holds():
+                return
+            time.sleep(0.005)
+        assert not must or holds(), f"did not happen within {timeout} ms"
+
+
+@pytest.fixture
+def hand():
+    """A hand at keyboard and mouse. What goes wrong inside Qt's own calls fails the test too."""
+    went_wrong = []
+    before, sys.excepthook = sys.excepthook, lambda *error: went_wrong.append(error)
+    yield Hand()
+    sys.excepthook = before
+    assert went_wrong == []
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +82,14 @@ def viewer():
 
 
 @pytest.fixture
-def review(made, viewer, qtbot):
+def review(made, viewer, hand):
     """The dock, open at the first slide."""
     from ishcount_napari.launch import add_dock
 
     dock = add_dock(viewer)
     dock.open_result(made.out, reviewer="AB")
-    qtbot.wait(100)
+    hand.wait(100)
     yield dock
     dock.close_slide()
     viewer.layers.clear()
-    qtbot.wait(20)
+    hand.wait(20)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from ishcount.core.decisions import Call
@@ -35,7 +36,8 @@ def shoot(viewer: Any, path: Path) -> None:
     """Save the whole window."""
     settle()
     path.parent.mkdir(parents=True, exist_ok=True)
-    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    picture = Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)[..., :3])
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)  # a third of the size
     print(path)
 
 

@@ -76,7 +76,7 @@ def test_a_wrong_slide_id_is_refused_before_a_window_opens(made):
 
 
 @pytest.mark.gui
-def test_dropping_a_result_folder_on_napari_opens_its_review(made, viewer, qtbot):
+def test_dropping_a_result_folder_on_napari_opens_its_review(made, viewer, hand):
     read = get_reader(str(made.slide_folder))
     assert read(str(made.slide_folder)) == [(None,)]
     dock = next(iter(viewer.window.dock_widgets.values()))
@@ -85,7 +85,7 @@ def test_dropping_a_result_folder_on_napari_opens_its_review(made, viewer, qtbot
 
 
 @pytest.mark.gui
-def test_launching_opens_the_slide_asked_for(made, qtbot):
+def test_launching_opens_the_slide_asked_for(made, hand):
     window, dock = open_window(made.out, "NS-02", "AB", show=False)
     assert (dock.panel.session.title, dock.panel.session.reviewer) == ("NS-02", "AB")
     dock.close_slide()
