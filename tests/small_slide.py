@@ -1,4 +1,4 @@
-"""A small slide drawn by hand for tests of the whole path: glass, tissue, nuclei and red dots at known places."""
+"""A small slide for tests of the whole path: glass, tissue, nuclei and red dots at known places."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ def with_damage(tissue: TissueMap, partials: Sequence[dict[str, Array]]) -> Tiss
 def merge_nuclei(partials: Sequence[dict[str, Array]], tissue: TissueMap, grid_width: int) -> Nuclei:
     """Nuclei whose centroid lies in tissue, each once, numbered by y then x."""
     if not partials:
-        return Nuclei(*(np.zeros(0) for _ in range(3)), np.zeros((0, 4), np.int32))
+        nothing = np.zeros(0)
+        return Nuclei(nothing, nothing, nothing, np.zeros((0, 4), np.int32))
     counts = [len(partial["nucleus_x_um"]) for partial in partials]
     first = np.r_[0, np.cumsum(counts)].astype(np.int64)
     x, y, flags = (

@@ -31,7 +31,7 @@ def summarise(
     owners: Mapping[str, npt.NDArray[np.uint32]],
 ) -> dict[str, Any]:
     """The slide's summary as plain data, keys in the order of the contract."""
-    counting = {
+    counting: dict[str, Any] = {
         "dot_cut": job.params.density.dot_cut,
         "min_dots": job.params.density.min_dots,
         "training_prevalence": training_prevalence(job.params.evidence),

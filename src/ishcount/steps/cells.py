@@ -8,7 +8,7 @@ has, by expectation-maximisation over the whole slide: the nearest-nucleus rule 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,9 @@ class CellParams(Settings):
 
 
 @njit
-def near_nuclei(labels, first_row, x, y, grid_x_um, grid_y_um, reach_um):  # type: ignore[no-untyped-def]
+def near_nuclei(
+    labels: Any, first_row: Any, x: Any, y: Any, grid_x_um: Any, grid_y_um: Any, reach_um: Any
+) -> Any:
     """Nuclei within `reach_um` of each dot: ids uint32 (n, 6) by distance then id, and distances um (n, 6).
 
     labels: uint32 (h, w) band of the nuclei grid whose first row is `first_row`; x, y: dots in um. The
@@ -92,7 +94,7 @@ def near_nuclei(labels, first_row, x, y, grid_x_um, grid_y_um, reach_um):  # typ
 
 
 @njit
-def _keep_nearest(ids, distances, label, distance):  # type: ignore[no-untyped-def]
+def _keep_nearest(ids: Any, distances: Any, label: Any, distance: Any) -> Any:
     """Insert (distance, label) into the sorted short list, one entry per label."""
     place = N_NEAR
     for k in range(N_NEAR):
@@ -145,7 +147,7 @@ def assign_owners(
 
 
 @njit
-def grow(nuclei, reach_x_px, reach_y_px):  # type: ignore[no-untyped-def]
+def grow(nuclei: Any, reach_x_px: Any, reach_y_px: Any) -> Any:
     """Cells uint32 (h, w): each nucleus grown to the pixels nearest to it within reach; ties to the lower id.
 
     `reach_x_px`, `reach_y_px`: the reach in grid pixels along each axis (an ellipse where pixels are not
@@ -180,7 +182,7 @@ def grow(nuclei, reach_x_px, reach_y_px):  # type: ignore[no-untyped-def]
 
 
 @njit
-def areas(labels, n_labels):  # type: ignore[no-untyped-def]
+def areas(labels: Any, n_labels: Any) -> Any:
     """Pixels of each label 0..n_labels in a label image, int64 (n_labels + 1,)."""
     count = np.zeros(n_labels + 1, np.int64)
     for y in range(labels.shape[0]):
@@ -190,7 +192,7 @@ def areas(labels, n_labels):  # type: ignore[no-untyped-def]
 
 
 @njit
-def paint(labels, first_row, run_label, run_row, run_start, run_stop):  # type: ignore[no-untyped-def]
+def paint(labels: Any, first_row: Any, run_label: Any, run_row: Any, run_start: Any, run_stop: Any) -> Any:
     """Paint runs of pixels into a band of the label image; a pixel keeps its first (lowest) label.
 
     Runs are ordered by label; `run_start` <= column < `run_stop` of grid row `run_row`.
@@ -205,7 +207,7 @@ def paint(labels, first_row, run_label, run_row, run_start, run_stop):  # type: 
 
 
 @njit
-def runs_of(labels, keep):  # type: ignore[no-untyped-def]
+def runs_of(labels: Any, keep: Any) -> Any:
     """Horizontal runs of the labels for which `keep[label]`: label, row, start, stop, in reading order."""
     height, width = labels.shape
     found = []

@@ -11,6 +11,7 @@ in whatever block it is found.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -196,7 +197,7 @@ def _ring_patch(pixel_size: PixelSize) -> tuple[npt.NDArray[np.int8], int]:
 
 
 @njit
-def _peaks(filtered, level):  # type: ignore[no-untyped-def]
+def _peaks(filtered: Any, level: Any) -> Any:
     """Local maxima of at least `level` over 8 neighbours; of equal neighbours the first in reading order."""
     height, width = filtered.shape
     ys, xs = [], []
@@ -233,7 +234,17 @@ def _refine(
 
 
 @njit
-def _measure(planes, filtered, ys, xs, ring_of, radius, mpp, features, sizes):  # type: ignore[no-untyped-def]
+def _measure(  # noqa: C901 - one pass over each patch
+    planes: Any,
+    filtered: Any,
+    ys: Any,
+    xs: Any,
+    ring_of: Any,
+    radius: Any,
+    mpp: Any,
+    features: Any,
+    sizes: Any,
+) -> Any:
     """Rings, contrast, colour, shape and texture of each candidate; area, peak and integrated OD."""
     height, width = filtered.shape
     n_rings = N_RINGS
@@ -297,7 +308,20 @@ def _measure(planes, filtered, ys, xs, ring_of, radius, mpp, features, sizes):  
 
 
 @njit
-def _shape(chromogen, y0, x0, ring_of, radius, mpp, background, peak, features, sizes, i, column):  # type: ignore[no-untyped-def]
+def _shape(
+    chromogen: Any,
+    y0: Any,
+    x0: Any,
+    ring_of: Any,
+    radius: Any,
+    mpp: Any,
+    background: Any,
+    peak: Any,
+    features: Any,
+    sizes: Any,
+    i: Any,
+    column: Any,
+) -> Any:
     """Second moments of the chromogen's excess within 1.5 um; area at half height and integrated excess.
 
     A pixel counts as long as it is not brighter than its neighbour one step nearer to the peak by more than a
@@ -350,7 +374,7 @@ def _shape(chromogen, y0, x0, ring_of, radius, mpp, background, peak, features, 
 
 
 @njit
-def _surroundings(grid_planes, factor, ys, xs, halves, features):  # type: ignore[no-untyped-def]
+def _surroundings(grid_planes: Any, factor: Any, ys: Any, xs: Any, halves: Any, features: Any) -> Any:
     """Mean of each plane of the coarse grid in square boxes about each candidate."""
     height, width = grid_planes.shape[1:]
     for i in range(len(ys)):
@@ -368,7 +392,7 @@ def _surroundings(grid_planes, factor, ys, xs, halves, features):  # type: ignor
 
 
 @njit
-def _neighbours(ys, xs, mpp, features, columns):  # type: ignore[no-untyped-def]
+def _neighbours(ys: Any, xs: Any, mpp: Any, features: Any, columns: Any) -> Any:
     """Counts and mean evidence of candidates within 3 um (candidates are ordered by row)."""
     reach = NEIGHBOUR_UM / mpp
     n = len(ys)
@@ -398,7 +422,7 @@ def _neighbours(ys, xs, mpp, features, columns):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _around(ys, xs, mpp, features, columns):  # type: ignore[no-untyped-def]
+def _around(ys: Any, xs: Any, mpp: Any, features: Any, columns: Any) -> Any:
     """What lies within 12 um: how many candidates, how many dark ones, and the dark ones' mean colour."""
     reach = AROUND_UM / mpp
     n = len(ys)

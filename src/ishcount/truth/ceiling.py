@@ -32,9 +32,7 @@ def ownership_ceiling(folder: Path, marker: str, params: CellParams = CellParams
     dots = dots[dots["marker"] == marker]
     step_um = facts["label_factor"] * facts["spec"]["mpp_um"]
     x, y = (dots[name].to_numpy(np.float64) for name in ("x_um", "y_um"))
-    ids, distances = near_nuclei(  # type: ignore[no-untyped-call]
-        labels, 0, x, y, step_um, step_um, params.reach_um
-    )
+    ids, distances = near_nuclei(labels, 0, x, y, step_um, step_um, params.reach_um)
     owners = assign_owners(ids, distances, np.ones(len(dots), np.float32), params)
     counted = nuclei[nuclei["counted"]]
     true = set(counted.loc[counted[f"{marker}_positive"], "nucleus_id"])

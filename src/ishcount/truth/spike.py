@@ -10,6 +10,7 @@ too: on a slide declared blank its positive cells are false ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def plant(
     colour = stray_colour(rng, REFERENCE_OD[chromogen])
     light = rgb.astype(np.float64)
     rows = []
-    for cell in chosen.itertuples():
+    for cell in _rows(chosen):
         radius = float(np.sqrt(cell.nucleus_area_um2 / np.pi))
         for _ in range(1 + rng.poisson(spec.mean_extra_dots)):
             reach = min(radius * rng.uniform(0, 1.1) + rng.exponential(0.6), radius + FAR_UM)
@@ -160,6 +161,14 @@ def plant(
                 rows.append((x_um, y_um, int(cell.cell_id), float(np.linalg.norm(patch, axis=-1).max())))
     table = pd.DataFrame(rows, columns=["x_um", "y_um", "cell_id", "peak_od"])
     return table, np.clip(np.rint(light), 0, 255).astype(np.uint8)
+
+
+def _rows(table: pd.DataFrame) -> Iterator[Any]:
+    return table.itertuples()
+
+
+def _places(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    return table[["x_um", "y_um"]].to_numpy(np.float64)
 
 
 def stray_colour(rng: np.random.Generator, reference: tuple[float, float, float]) -> npt.NDArray[np.float64]:
@@ -201,7 +210,7 @@ def _patches(control: str | Path, chromogen: str, params: Params, out: Path) -> 
     half = round(size.to_px(PATCH_UM))
     patches = []
     with open_slide(control) as slide:
-        for dot in dots.itertuples():
+        for dot in _rows(dots):
             col, row = int(dot.x_um / size.x_um), int(dot.y_um / size.y_um)
             if min(col, row, slide.width - 1 - col, slide.height - 1 - row) < half:
                 continue
@@ -217,7 +226,7 @@ def report(plain: SlideResult, spiked: SlideResult, planted: pd.DataFrame, marke
     """Recovery, ownership and blanks in numbers."""
     area = float(plain.summary["tissue_area_mm2"])
     counted = spiked.dots[spiked.dots["reason"] == ""]
-    found, true = match_points(*(t[["x_um", "y_um"]].to_numpy(float) for t in (counted, planted)), 0.5)
+    found, true = match_points(_places(counted), _places(planted), 0.5)
     cells = spiked.cells
     where = cells.set_index("cell_id")[["x_um", "y_um"]]
     owner = where.reindex(counted["cell_id"].to_numpy()[found]).to_numpy(float)
@@ -231,7 +240,7 @@ def report(plain: SlideResult, spiked: SlideResult, planted: pd.DataFrame, marke
         plain.cells.set_index("cell_id").loc[planted["cell_id"].unique(), ["x_um", "y_um"]].to_numpy(float)
     )
     called = cells[cells[f"{marker}_positive"]]
-    hit, _ = match_points(called[["x_um", "y_um"]].to_numpy(float), homes, 3.0)
+    hit, _ = match_points(_places(called), homes, 3.0)
     n_false = int(plain.cells[f"{marker}_positive"].sum())
     blank = limit_of_blank([n_false], [area])
     return {

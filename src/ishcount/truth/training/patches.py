@@ -73,7 +73,7 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
         white=rng.uniform(225, 252) + rng.normal(0, 3, 3),
         vectors={
             "haematoxylin": _between(rng, HAEMATOXYLIN, 5),
-            "chromogen": _turned(rng, CHROMOGEN[chromogen], 10),
+            "chromogen": _turned(rng, CHROMOGEN[chromogen], 7),
             "tint": _between(rng, TINT, 8),
             "red_cell": _between(rng, RED_CELL, 5),
         },
@@ -85,7 +85,7 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
             "dot_spread": rng.uniform(0.15, 0.55),
             "dot_sigma_um": rng.uniform(0.20, 0.40),
             "confounders": rng.choice([0.0, 0.3, 1.0, 2.0]),
-            "prevalence": rng.choice([0.0, 0.01, 0.05, 0.3], p=[0.35, 0.25, 0.2, 0.2]),
+            "prevalence": rng.choice([0.0, 0.03, 0.15, 0.4], p=[0.25, 0.2, 0.25, 0.3]),
         },
         blur_um=rng.uniform(0.08, 0.45),
         camera={
@@ -115,7 +115,7 @@ class _Canvas:
     def noise(self, scale_um: float, stretch: float = 1.0) -> Array:
         """Smooth noise of unit variance with the given grain, drawn out along a random direction."""
         sigma = max(scale_um / self.mpp, 0.6)
-        field = self.rng.normal(size=(SIZE_PX, SIZE_PX))
+        field: Any = self.rng.normal(size=(SIZE_PX, SIZE_PX))
         field = cv2.GaussianBlur(field, (0, 0), sigmaX=sigma * stretch, sigmaY=sigma)
         if stretch > 1:
             angle = self.rng.uniform(0, 180)
@@ -198,7 +198,7 @@ def _nuclei(canvas: _Canvas) -> list[tuple[float, float, float]]:
 def _confounders(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
     """Everything that is no dot and may look like one."""
     rng, level = canvas.rng, canvas.draw.strength["confounders"]
-    if level and rng.uniform() < 0.35:
+    if level and rng.uniform() < 0.2:
         _pigmented_cells(canvas, nuclei)
     for draw_one, mean in (
         (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_crystal, 0.8), (_speck, 1.5),
@@ -223,7 +223,7 @@ def _melanin(canvas: _Canvas) -> None:
 
 
 def _pigmented_cells(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
-    """Basal pigment: a few single granules of dot size beside some of the nuclei, as brown as chromogen or darker."""
+    """Basal pigment: single granules of dot size beside some nuclei, as brown as chromogen or darker."""
     rng = canvas.rng
     colour = _between(rng, MELANIN, 4)
     share, strength, sigma = rng.uniform(0.05, 0.8), rng.uniform(0.1, 1.0), rng.uniform(0.12, 0.4)
