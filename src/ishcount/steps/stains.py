@@ -33,6 +33,7 @@ REFERENCE: dict[str, tuple[float, float, float]] = {
     "aec": (0.274, 0.679, 0.680),
 }
 MELANIN = (0.31, 0.47, 0.83)  # absorption falls as about wavelength^-3.5 (Jacques 2013)
+FAR_MORE = 30  # melanin and red cells outnumber rare red dots by ten on drawn skin; a wrong name by far more
 PIXELS_PER_DOT = 8  # of 0.25 um2: a dot of 1.6 um across; its pixels are not independent
 AUTO_CHROMOGENS = ("fast_red", "dab")
 
@@ -359,7 +360,7 @@ def _mismatch(
         )
     for name, n_spots in spots.items():
         asked = max((spots.get(own, 0) for own in names[1:]), default=0)
-        if name not in names and n_spots >= params.chromogen_min_pixels and n_spots > 3 * asked:
+        if name not in names and n_spots > FAR_MORE * max(asked, params.chromogen_min_pixels):
             return f"compact spots look like {name} ({n_spots} pixels), not like {names[1]} ({asked})"
     if counts[0] == 0 and any(diffuse):
         return "no haematoxylin was found; nuclei cannot be trusted"
