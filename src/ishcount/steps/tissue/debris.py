@@ -18,6 +18,7 @@ MIN_DUST_OD = 0.08  # paler grey pieces may be unstained collagen
 MAX_DUST_UM2 = 20_000.0  # 160 um across: larger grey pieces are not dust
 BUBBLE_UM = (40.0, 3000.0)  # diameters
 RIM_OD = 0.05
+MAX_RIM_SHARE = 0.15  # of the diameter: how far inwards a rim may reach
 MAX_RING_FILL = 0.7  # a rim fills less of its disc than this
 
 
@@ -50,6 +51,14 @@ def find_bubbles(od: Array, *, cell_um: float) -> Mask:
         disc = ndimage.binary_fill_holes(ring)
         # A filled circle covers pi/4 of its box.
         round_enough = 0.68 <= disc.mean() <= 0.88
-        if round_enough and ring.sum() < MAX_RING_FILL * disc.sum():
+        if round_enough and ring.sum() < MAX_RING_FILL * disc.sum() and _at_the_rim(ring, disc):
             found[box] |= disc
     return found
+
+
+def _at_the_rim(ring: Mask, disc: Mask) -> bool:
+    """Whether the dark cells lie along the disc's edge: those of pale tissue lie all over it."""
+    padded = np.pad(disc, 1)
+    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    near = depth[ring] <= max(MAX_RIM_SHARE * min(disc.shape), 2.0)
+    return bool(near.mean() >= 0.9)
