@@ -11,7 +11,7 @@ from ishcount.core.files import write_csv
 from ishcount.truth.simulate.spec import PhantomSpec
 from ishcount.truth.simulate.writer import write_phantom
 
-SIZE_MM = (0.6, 0.45)
+WIDTH_UM, HEIGHT_UM = 600.0, 450.0
 SEED = 20_200  # slide n of the list below has seed SEED + n
 
 PIGMENT = 0.2
@@ -33,7 +33,7 @@ SLIDES = (
     ("EM-1", "EM", "POLR2A", "fast_red", "positive_control", "medium", 0.900),
     ("EM-1", "EM", "dapB", "fast_red", "negative_control", "blank", None),
 )
-POLR2A_COPIES = 8.0  # per cell: a housekeeping gene of middling expression
+POLR2A_COPIES = 12.0  # per cell: a housekeeping gene in well kept RNA, which the control gate passes
 
 
 def main(folder: Path) -> None:
@@ -48,7 +48,8 @@ def main(folder: Path) -> None:
             preset=preset,
             chromogens=(chromogen,),
             markers=(marker,),
-            size_mm=SIZE_MM,
+            width_um=WIDTH_UM,
+            height_um=HEIGHT_UM,
             prevalence=prevalence,
             state="inflamed" if group == "EM" else "normal",
             pigment=PIGMENT,
