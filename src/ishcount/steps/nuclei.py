@@ -274,8 +274,8 @@ def _topography(smooth: Plane, mask: Grey, pixel_size: PixelSize, calibration: N
     distance = cv2.GaussianBlur(distance, (0, 0), pixel_size.to_px(0.5))
     detail = smooth - _wide_mean(smooth, 2.0, pixel_size)
     unit = _wide_mean(np.abs(detail), 6.0, pixel_size)
-    distance = distance.astype(np.float32, copy=False)
-    return _height(distance, detail, unit, mask, 25 * pixel_size.mean_um, 0.1 * calibration.otsu * FINE)
+    flat = np.asarray(distance, np.float32)
+    return _height(flat, detail, unit, mask, 25 * pixel_size.mean_um, 0.1 * calibration.otsu * FINE)
 
 
 @njit
