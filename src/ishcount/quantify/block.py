@@ -67,7 +67,7 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     planes, grid_planes = separate(rgb, tables), separate(block_mean(rgb, plan.grid_factor), tables)
     arrays |= block_nuclei(grid_planes, block, plan, job)
     for place, (marker, _) in enumerate(job.markers):
-        found = _candidates(planes, grid_planes, place, plan, job)
+        found = _candidates(planes, grid_planes, block, place, plan, job)
         arrays |= {
             f"{marker}/{name}": value
             for name, value in _owned_dots(found, block, plan, tissue, job, place).items()
@@ -114,7 +114,12 @@ def block_nuclei(stains: npt.NDArray[np.int16], block: Block, plan: Plan, job: S
 
 
 def _candidates(
-    planes: npt.NDArray[np.int16], grid_planes: npt.NDArray[np.int16], place: int, plan: Plan, job: SlideJob
+    planes: npt.NDArray[np.int16],
+    grid_planes: npt.NDArray[np.int16],
+    block: Block,
+    place: int,
+    plan: Plan,
+    job: SlideJob,
 ) -> Candidates:
     """Dot candidates of marker `place`, whose stain follows haematoxylin in the slide's list."""
     stain = 1 + place
@@ -131,17 +136,18 @@ def _candidates(
         job.params.dots,
         stain_angle_deg=angle_deg(plan.stains.vectors[0], plan.stains.vectors[stain]),
         is_brown=plan.stains.names[stain] in BROWN,
+        keep=Region(
+            block.core.x - block.read.x, block.core.y - block.read.y, block.core.width, block.core.height
+        ),
     )
 
 
 def _owned_dots(
     found: Candidates, block: Block, plan: Plan, tissue: TissueMap, job: SlideJob, place: int
 ) -> Arrays:
-    """Candidates with their peak in the block's core and inside a section's outline."""
+    """Candidates inside a section's outline, as columns."""
     x, y = found.x + block.read.x, found.y + block.read.y
-    core = block.core
-    owned = (x >= core.x) & (x < core.x_end) & (y >= core.y) & (y < core.y_end)
-    owned &= tissue.section[y // tissue.factor_px, x // tissue.factor_px] > 0
+    owned = tissue.section[y // tissue.factor_px, x // tissue.factor_px] > 0
     features = found.features[owned]
     is_brown = plan.stains.names[1 + place] in BROWN
     reasons = reject_reasons(features, FEATURE_NAMES, is_brown)

@@ -19,8 +19,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ishcount.core.compiled import njit
+from ishcount.core.geometry import Region
 from ishcount.core.optical_density import LEVELS_PER_OD
+from ishcount.core.rings import ring_sums, rings
 from ishcount.core.settings import Settings
+from ishcount.core.spots import inner_offsets, spot_shape
 from ishcount.core.units import PixelSize
 
 Float = npt.NDArray[np.float32]
@@ -124,8 +127,12 @@ def response(
 
 
 def _blur(plane: npt.NDArray[np.int16], sigma_px: float) -> npt.NDArray[np.int16]:
-    side = 2 * max(1, int(np.ceil(3 * sigma_px))) + 1
+    side = 2 * _half_side(sigma_px) + 1
     return np.asarray(cv2.GaussianBlur(plane, (side, side), sigma_px, borderType=cv2.BORDER_REPLICATE))
+
+
+def _half_side(sigma_px: float) -> int:
+    return max(1, int(np.ceil(3 * sigma_px)))
 
 
 def measure_noise(
@@ -149,6 +156,7 @@ def find_candidates(
     *,
     stain_angle_deg: float,
     is_brown: bool,
+    keep: Region | None = None,
 ) -> Candidates:
     """Dot candidates of plane 1 of `planes` with their evidence.
 
@@ -156,44 +164,51 @@ def find_candidates(
     levels per
     OD. grid_planes: the same stains of the block mean by `factor`, int16 (3, h / factor, w / factor); the
     array's
-    corner lies on that grid. Candidates nearer than `REACH_UM` to the array's edge have evidence cut off
-    there: read with that margin.
+    corner lies on that grid. keep: the part of `planes` whose candidates are wanted (all of it: None).
+    Candidates nearer than `REACH_UM` to the array's edge have evidence cut off there: read with that margin.
     """
-    filtered = response(planes[1], pixel_size, params)
+    mpp = pixel_size.mean_um
+    whole = Region(0, 0, planes.shape[2], planes.shape[1])
+    keep = keep or whole
     level = round(noise.threshold_od(params) * LEVELS_PER_OD)
-    y, x = _peaks(filtered, level)
-    dx, dy = _refine(filtered, y, x)
-    ring_of, radius_px = _ring_patch(pixel_size)
-    n = len(y)
-    features = np.zeros((n, len(FEATURE_NAMES)), np.float32)
-    sizes = np.zeros((n, 3), np.float32)
-    _measure(planes, filtered, y, x, ring_of, radius_px, pixel_size.mean_um, features, sizes)
-    halves = np.array([max(1, round(side / 2 / (pixel_size.mean_um * factor))) for side in WIDE_UM])
+    seen = keep.grow(int(np.ceil(AROUND_UM / mpp))).clip(whole.width, whole.height)
+    y, x, dx, dy, height = _maxima(planes[1], seen, level, pixel_size, params)
+    around = rings(RING_EDGES_UM, pixel_size)
+    features = np.zeros((len(y), len(FEATURE_NAMES)), np.float32)
+    sizes = np.zeros((len(y), 3), np.float32)
+    sums = ring_sums(planes, y, x, around, 4)
+    _measure(planes[1], height, y, x, *sums, inner_offsets(around), mpp, features, sizes)
+    _neighbours(y, x, mpp, features, _columns(_NEIGHBOUR_COLUMNS), _columns(_AROUND_COLUMNS))
+    mine = (x >= keep.x) & (x < keep.x_end) & (y >= keep.y) & (y < keep.y_end)
+    y, x, dx, dy, features, sizes = (values[mine] for values in (y, x, dx, dy, features, sizes))
+    halves = np.array([max(1, round(side / 2 / (mpp * factor))) for side in WIDE_UM])
     _surroundings(grid_planes, factor, y, x, halves, features)
-    _neighbours(y, x, pixel_size.mean_um, features, np.array(_neighbour_columns(), np.int64))
-    _around(y, x, pixel_size.mean_um, features, np.array(_around_columns(), np.int64))
-    features[:, -4:] = (pixel_size.mean_um, noise.noise_od, stain_angle_deg, float(is_brown))
+    features[:, -4:] = (mpp, noise.noise_od, stain_angle_deg, float(is_brown))
     return Candidates(x, y, dx, dy, features, sizes[:, 0], sizes[:, 1], sizes[:, 2])
 
 
-def _neighbour_columns() -> list[int]:
-    wanted = ("contrast_c", "share_h", "share_r", "colour_r", "n_within_1_5")
-    return [FEATURE_NAMES.index(name) for name in wanted]
+def _maxima(
+    chromogen: npt.NDArray[np.int16], seen: Region, level: int, pixel_size: PixelSize, params: DotParams
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Float, Float, npt.NDArray[np.int16]]:
+    """Maxima of the filter response in `seen`: y, x, refinement along x and along y, response."""
+    margin = 1 + _half_side(params.outer_sigma_um / pixel_size.mean_um)
+    window = seen.grow(margin).clip(chromogen.shape[1], chromogen.shape[0])
+    rows, cols = slice(window.y, window.y_end), slice(window.x, window.x_end)
+    filtered = response(chromogen[rows, cols], pixel_size, params)
+    y, x = _peaks(filtered, level)
+    inside = (x >= seen.x - window.x) & (x < seen.x_end - window.x)
+    inside &= (y >= seen.y - window.y) & (y < seen.y_end - window.y)
+    y, x = y[inside], x[inside]
+    dx, dy = _refine(filtered, y, x)
+    return y + np.int32(window.y), x + np.int32(window.x), dx, dy, filtered[y, x]
 
 
-def _around_columns() -> list[int]:
-    wanted = ("contrast_total", "share_h", "share_r", "colour_r", "n_around")
-    return [FEATURE_NAMES.index(name) for name in wanted]
+_NEIGHBOUR_COLUMNS = ("contrast_c", "share_h", "share_r", "colour_r", "n_within_1_5")
+_AROUND_COLUMNS = ("contrast_total", "share_h", "share_r", "colour_r", "n_around")
 
 
-def _ring_patch(pixel_size: PixelSize) -> tuple[npt.NDArray[np.int8], int]:
-    """Ring of each pixel of the patch about a candidate (-1: outside all rings), and the patch's radius."""
-    radius = int(np.ceil(RING_EDGES_UM[-1] / pixel_size.mean_um))
-    offset = np.arange(-radius, radius + 1)
-    distance_um = np.hypot(offset[:, None] * pixel_size.y_um, offset[None, :] * pixel_size.x_um)
-    ring = np.searchsorted(np.array(RING_EDGES_UM), distance_um, side="left").astype(np.int8)
-    ring[ring == N_RINGS] = -1
-    return ring, radius
+def _columns(names: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    return np.array([FEATURE_NAMES.index(name) for name in names], np.int64)
 
 
 @njit
@@ -234,220 +249,132 @@ def _refine(
 
 
 @njit
-def _measure(  # noqa: C901 - one pass over each patch
-    planes: Any,
-    filtered: Any,
+def _measure(
+    chromogen: Any,
+    height: Any,
     ys: Any,
     xs: Any,
-    ring_of: Any,
-    radius: Any,
+    total: Any,
+    count: Any,
+    square: Any,
+    inner: Any,
     mpp: Any,
     features: Any,
     sizes: Any,
 ) -> Any:
-    """Rings, contrast, colour, shape and texture of each candidate; area, peak and integrated OD."""
-    height, width = filtered.shape
+    """Ring means, contrast, colour, shape and texture of each candidate; area, peak and integrated OD."""
     n_rings = N_RINGS
-    total = np.zeros((3, n_rings), np.int64)
-    square = np.zeros(3, np.int64)
-    count = np.zeros(n_rings, np.int64)
     mean = np.zeros((3, n_rings), np.float64)
+    core, excess, background = np.zeros(3), np.zeros(3), np.zeros(3)
+    room = np.zeros((2, len(inner.dy)))
     for i in range(len(ys)):
-        total[:] = 0
-        square[:] = 0
-        count[:] = 0
-        for dy in range(-radius, radius + 1):
-            y = ys[i] + dy
-            if y < 0 or y >= height:
-                continue
-            for dx in range(-radius, radius + 1):
-                x = xs[i] + dx
-                ring = ring_of[dy + radius, dx + radius]
-                if ring < 0 or x < 0 or x >= width:
-                    continue
-                count[ring] += 1
-                for plane in range(3):
-                    value = np.int64(planes[plane, y, x])
-                    total[plane, ring] += value
-                    if ring >= 4:
-                        square[plane] += value * value
+        sums, n = total[i], count[i]
         for plane in range(3):
             for ring in range(n_rings):
-                if count[ring] > 0:
-                    mean[plane, ring] = total[plane, ring] / count[ring] / LEVELS_PER_OD
+                if n[ring] > 0:
+                    mean[plane, ring] = sums[plane, ring] / n[ring] / LEVELS_PER_OD
                 else:
                     mean[plane, ring] = mean[plane, ring - 1] if ring > 0 else 0.0
                 features[i, plane * n_rings + ring] = mean[plane, ring]
         column = 3 * n_rings
-        inner_count = max(1, count[0] + count[1])
-        outer_count = max(1, count[5] + count[6])
-        inner = np.zeros(3)
-        excess = np.zeros(3)
-        background = np.zeros(3)
+        inner_count = max(1, n[0] + n[1])
+        outer_count = max(1, n[5] + n[6])
         for plane in range(3):
-            inner[plane] = (total[plane, 0] + total[plane, 1]) / inner_count / LEVELS_PER_OD
-            background[plane] = (total[plane, 5] + total[plane, 6]) / outer_count / LEVELS_PER_OD
-            excess[plane] = inner[plane] - background[plane]
+            core[plane] = (sums[plane, 0] + sums[plane, 1]) / inner_count / LEVELS_PER_OD
+            background[plane] = (sums[plane, 5] + sums[plane, 6]) / outer_count / LEVELS_PER_OD
+            excess[plane] = core[plane] - background[plane]
             features[i, column + plane] = excess[plane]
         length = np.sqrt(excess[0] ** 2 + excess[1] ** 2 + excess[2] ** 2) + 1e-6
-        strength = np.sqrt(inner[0] ** 2 + inner[1] ** 2 + inner[2] ** 2) + 1e-6
+        strength = np.sqrt(core[0] ** 2 + core[1] ** 2 + core[2] ** 2) + 1e-6
         features[i, column + 3] = length
         for plane in range(3):
             features[i, column + 4 + plane] = excess[plane] / length
-            features[i, column + 7 + plane] = inner[plane] / strength
+            features[i, column + 7 + plane] = core[plane] / strength
         peak = mean[1, 0] - background[1]
         for k in range(3):
             features[i, column + 10 + k] = (mean[1, k + 1] - background[1]) / (abs(peak) + 0.01)
-        _shape(planes[1], ys[i], xs[i], ring_of, radius, mpp, background[1], peak, features, sizes, i, column)
-        texture_count = max(1, count[4] + count[5] + count[6] + count[7])
+        spot_shape(
+            chromogen, ys[i], xs[i], inner, room[0], room[1], mpp, background[1], peak,
+            features[i], sizes[i], column,
+        )  # fmt: skip
+        texture_count = max(1, n[4] + n[5] + n[6] + n[7])
         for plane in range(3):
-            ring_sum = total[plane, 4] + total[plane, 5] + total[plane, 6] + total[plane, 7]
-            variance = (square[plane] - ring_sum / texture_count * ring_sum) / texture_count
+            ring_sum = sums[plane, 4] + sums[plane, 5] + sums[plane, 6] + sums[plane, 7]
+            variance = (square[i, plane] - ring_sum / texture_count * ring_sum) / texture_count
             features[i, column + 15 + plane] = np.sqrt(max(0.0, variance)) / LEVELS_PER_OD
-        features[i, column + 18] = filtered[ys[i], xs[i]] / LEVELS_PER_OD
-
-
-@njit
-def _shape(
-    chromogen: Any,
-    y0: Any,
-    x0: Any,
-    ring_of: Any,
-    radius: Any,
-    mpp: Any,
-    background: Any,
-    peak: Any,
-    features: Any,
-    sizes: Any,
-    i: Any,
-    column: Any,
-) -> Any:
-    """Second moments of the chromogen's excess within 1.5 um; area at half height and integrated excess.
-
-    A pixel counts as long as it is not brighter than its neighbour one step nearer to the peak by more than a
-    tenth of the peak, which keeps a second dot out.
-    """
-    height, width = chromogen.shape
-    weight = sx = sy = sxx = syy = sxy = 0.0
-    n_half = 0
-    integrated = 0.0
-    for dy in range(-radius, radius + 1):
-        y = y0 + dy
-        if y < 0 or y >= height:
-            continue
-        for dx in range(-radius, radius + 1):
-            x = x0 + dx
-            ring = ring_of[dy + radius, dx + radius]
-            if ring < 0 or ring > 4 or x < 0 or x >= width:
-                continue
-            value = chromogen[y, x] / LEVELS_PER_OD - background
-            if value <= 0:
-                continue
-            step = max(abs(dx), abs(dy))
-            if step > 1:
-                near_y = y0 + round(dy * (step - 1) / step)
-                near_x = x0 + round(dx * (step - 1) / step)
-                nearer = chromogen[near_y, near_x] / LEVELS_PER_OD - background
-                if value > nearer + 0.1 * peak:
-                    continue
-            integrated += value
-            if value >= 0.5 * peak:
-                n_half += 1
-            if ring <= 3:
-                weight += value
-                sx += value * dx
-                sy += value * dy
-                sxx += value * dx * dx
-                syy += value * dy * dy
-                sxy += value * dx * dy
-    sizes[i, 0] = n_half * mpp * mpp
-    sizes[i, 1] = max(peak, 0.0)
-    sizes[i, 2] = integrated * mpp * mpp
-    if weight > 0:
-        mx, my = sx / weight, sy / weight
-        vxx, vyy, vxy = sxx / weight - mx * mx, syy / weight - my * my, sxy / weight - mx * my
-        half_trace = 0.5 * (vxx + vyy)
-        root = np.sqrt(max(0.0, 0.25 * (vxx - vyy) ** 2 + vxy * vxy))
-        features[i, column + 13] = np.sqrt(max(0.0, half_trace)) * mpp
-        features[i, column + 14] = np.sqrt(max(half_trace - root, 0.0) / (half_trace + root + 1e-9))
-        features[i, column + 19] = np.sqrt(mx * mx + my * my) * mpp
+        features[i, column + 18] = height[i] / LEVELS_PER_OD
 
 
 @njit
 def _surroundings(grid_planes: Any, factor: Any, ys: Any, xs: Any, halves: Any, features: Any) -> Any:
     """Mean of each plane of the coarse grid in square boxes about each candidate."""
     height, width = grid_planes.shape[1:]
+    room = np.zeros(2 * halves.max() + 1, np.int32)
     for i in range(len(ys)):
         row, col = ys[i] // factor, xs[i] // factor
         for box in range(len(halves)):
             top, bottom = max(0, row - halves[box]), min(height, row + halves[box] + 1)
             left, right = max(0, col - halves[box]), min(width, col + halves[box] + 1)
+            sums = room[: right - left]
             for plane in range(3):
-                total = np.int64(0)
+                sums[:] = 0  # down the columns first: adding across a row cannot use the machine's wide words
                 for y in range(top, bottom):
-                    for x in range(left, right):
-                        total += grid_planes[plane, y, x]
+                    line = grid_planes[plane, y, left:right]
+                    for k in range(len(sums)):
+                        sums[k] += line[k]
+                total = np.int64(0)
+                for value in sums:
+                    total += value
                 mean = total / ((bottom - top) * (right - left)) / LEVELS_PER_OD
                 features[i, N_LOCAL + plane * len(halves) + box] = mean
 
 
 @njit
-def _neighbours(ys: Any, xs: Any, mpp: Any, features: Any, columns: Any) -> Any:
-    """Counts and mean evidence of candidates within 3 um (candidates are ordered by row)."""
-    reach = NEIGHBOUR_UM / mpp
-    n = len(ys)
-    contrast, share_h, share_r, colour_r, first = columns
-    start = 0
-    for i in range(n):
-        while start < n and ys[start] < ys[i] - reach:
-            start += 1
-        near = nearest = 0
-        sums = np.zeros(4)
-        for j in range(start, n):
-            if ys[j] > ys[i] + reach:
-                break
-            squared = float(ys[j] - ys[i]) ** 2 + float(xs[j] - xs[i]) ** 2
-            if j == i or squared > reach * reach:
-                continue
-            near += 1
-            nearest += squared <= reach * reach / 4
-            sums[0] += features[j, contrast]
-            sums[1] += features[j, share_h]
-            sums[2] += features[j, share_r]
-            sums[3] += features[j, colour_r]
-        features[i, first] = nearest
-        features[i, first + 1] = near
-        for k in range(4):
-            features[i, first + 2 + k] = sums[k] / near if near else 0.0
+def _neighbours(ys: Any, xs: Any, mpp: Any, features: Any, near_columns: Any, around_columns: Any) -> Any:
+    """Counts and mean evidence of the candidates within 3 um, and of the dark ones within 12 um.
 
-
-@njit
-def _around(ys: Any, xs: Any, mpp: Any, features: Any, columns: Any) -> Any:
-    """What lies within 12 um: how many candidates, how many dark ones, and the dark ones' mean colour."""
-    reach = AROUND_UM / mpp
+    Candidates are ordered by row and column, and added up in that order. `low` is the first candidate of each
+    row that is not too far left; it only moves right while candidates of one row are looked at.
+    """
+    near_reach, reach = NEIGHBOUR_UM / mpp, AROUND_UM / mpp
     n = len(ys)
-    contrast, share_h, share_r, colour_r, first = columns
-    start = 0
+    rows = np.int64(ys[-1]) + 1 if n else 0
+    row_first = np.searchsorted(ys, np.arange(rows + 1))
+    low = row_first[:-1].copy()
+    means = np.zeros((2, 4))
     for i in range(n):
-        while start < n and ys[start] < ys[i] - reach:
-            start += 1
-        near = dark = 0
-        sums = np.zeros(4)
-        for j in range(start, n):
-            if ys[j] > ys[i] + reach:
-                break
-            squared = float(ys[j] - ys[i]) ** 2 + float(xs[j] - xs[i]) ** 2
-            if j == i or squared > reach * reach:
-                continue
-            near += 1
-            if features[j, contrast] < DARK_OD:
-                continue
-            dark += 1
-            sums[0] += features[j, share_h]
-            sums[1] += features[j, share_r]
-            sums[2] += features[j, colour_r]
-            sums[3] += features[j, contrast]
-        features[i, first] = near
-        features[i, first + 1] = dark
+        y, x = np.int64(ys[i]), np.int64(xs[i])
+        top, bottom = max(0, int(np.ceil(y - reach))), min(rows, int(y + reach) + 1)
+        if i == 0 or ys[i - 1] != ys[i]:
+            low[top:bottom] = row_first[top:bottom]
+        near = nearest = around = dark = 0
+        means[:] = 0
+        for row in range(top, bottom):
+            end = row_first[row + 1]
+            while low[row] < end and xs[low[row]] < x - reach:
+                low[row] += 1
+            for j in range(low[row], end):
+                if xs[j] > x + reach:
+                    break
+                squared = float(ys[j] - y) ** 2 + float(xs[j] - x) ** 2
+                if j == i or squared > reach * reach:
+                    continue
+                around += 1
+                if features[j, around_columns[0]] >= DARK_OD:
+                    dark += 1
+                    means[1, 0] += features[j, around_columns[1]]
+                    means[1, 1] += features[j, around_columns[2]]
+                    means[1, 2] += features[j, around_columns[3]]
+                    means[1, 3] += features[j, around_columns[0]]
+                if squared <= near_reach * near_reach:
+                    near += 1
+                    nearest += squared <= near_reach * near_reach / 4
+                    for k in range(4):
+                        means[0, k] += features[j, near_columns[k]]
+        features[i, near_columns[4]] = nearest
+        features[i, near_columns[4] + 1] = near
+        features[i, around_columns[4]] = around
+        features[i, around_columns[4] + 1] = dark
         for k in range(4):
-            features[i, first + 2 + k] = sums[k] / dark if dark else 0.0
+            features[i, near_columns[4] + 2 + k] = means[0, k] / near if near else 0.0
+            features[i, around_columns[4] + 2 + k] = means[1, k] / dark if dark else 0.0
