@@ -1,0 +1,72 @@
+"""Artefacts: defocus is told from bare stroma, folds from infiltrates and epidermis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ishcount.steps.artefacts import find_blur, find_folds, focus_energy
+
+Array = np.ndarray[Any, Any]
+
+
+def field(rng: np.random.Generator) -> Array:
+    """A field of 400 x 400 um at 0.5 um/px: nuclei with sharp edges on pale stroma, grey levels."""
+    picture = np.full((800, 800), 225, np.float32)
+    for _ in range(900):
+        x, y = rng.integers(0, 800, 2)
+        cv2.circle(picture, (int(x), int(y)), 6, 120, -1)
+    return cv2.GaussianBlur(picture, (0, 0), 0.6)
+
+
+def energy_of(picture: Array, rng: np.random.Generator) -> Array:
+    noisy = np.clip(np.rint(picture + rng.normal(0, 1, picture.shape)), 0, 255).astype(np.uint8)
+    return focus_energy(np.repeat(noisy[..., None], 3, axis=2), 0.5, 8)
+
+
+def test_a_disc_out_of_focus_is_found_and_nothing_else(rng: np.random.Generator) -> None:
+    picture = field(rng)
+    disc = np.zeros(picture.shape, np.float32)
+    cv2.circle(disc, (400, 400), 200, 1, -1)
+    picture += (cv2.GaussianBlur(picture, (0, 0), 4) - picture) * disc
+    tissue = np.ones((100, 100), np.bool_)
+    found = find_blur(energy_of(picture, rng), tissue, ~tissue, 4.0)
+    truth = cv2.resize(disc, (100, 100), interpolation=cv2.INTER_AREA) > 0.5
+    assert (found & ~truth).sum() < 0.1 * truth.sum()
+    assert (found & truth).sum() > 0.6 * truth.sum()
+
+
+def test_a_sharp_field_has_no_blur_even_where_it_has_no_nuclei(rng: np.random.Generator) -> None:
+    picture = field(rng)
+    picture[300:500, 300:500] = 225
+    tissue = np.ones((100, 100), np.bool_)
+    assert not find_blur(energy_of(picture, rng), tissue, ~tissue, 4.0).any()
+
+
+def test_focus_is_the_same_in_every_block(rng: np.random.Generator) -> None:
+    picture = np.repeat(np.rint(field(rng)).astype(np.uint8)[..., None], 3, axis=2)
+    whole = focus_energy(picture, 0.5, 8)
+    part = focus_energy(picture[160:640, 160:640], 0.5, 8)
+    assert np.allclose(part[:, 5:-5, 5:-5], whole[:, 25:75, 25:75], rtol=1e-4)
+
+
+def test_a_long_dense_band_is_a_fold_unless_it_is_the_epidermis(rng: np.random.Generator) -> None:
+    od = np.full((150, 200), 0.08, np.float32) + rng.normal(0, 0.005, (150, 200)).astype(np.float32)
+    od[70:78, 20:180] *= 3
+    tissue = np.ones(od.shape, np.bool_)
+    nothing = np.zeros(od.shape, np.bool_)
+    found = find_folds(od, tissue, nothing, 4.0)
+    assert found[72:76, 30:170].mean() > 0.9
+    assert found.sum() < 1.6 * 8 * 160
+    epidermis = nothing.copy()
+    epidermis[70:78, 20:180] = True
+    assert not find_folds(od, tissue, epidermis, 4.0).any()
+
+
+def test_an_infiltrate_is_no_fold(rng: np.random.Generator) -> None:
+    od = np.full((150, 200), 0.08, np.float32)
+    nuclei = rng.random((8, 160)) < 0.4
+    od[70:78, 20:180] += 0.4 * nuclei
+    assert not find_folds(od, np.ones(od.shape, np.bool_), np.zeros(od.shape, np.bool_), 4.0).any()
