@@ -52,11 +52,12 @@ class Preset:
     far: float = 0.04  # share of dots more than 2 um, up to 6 um, from the nucleus
     clustered: float = 0.25  # share of cells with many copies whose dots touch
     out_of_plane: float = 0.025  # share of cells whose nucleus was cut away
-    nuclear_od: float = 0.75
+    # Blue nuclei of real DAB slides: median 0.2-0.45, 90th percentile 0.25-0.65.
+    nuclear_od: float = 0.42
     nuclear_od_spread: float = 0.22  # sd of its logarithm, nucleus to nucleus
     faint: float = 0.08  # share of nuclei with a third of the stain
     chromatin_contrast: float = 0.30
-    tint_od: float = 0.24  # collagen and cytoplasm
+    tint_od: float = 0.20  # collagen and cytoplasm
     packing: float = 0.86  # least distance of lymphocytes in mean diameters; below 1 they overlap
     stain_spread_deg: float = 4.0  # how far a slide's stain vectors lie from their means
     blur_um: float = 0.26  # sd of the optics' point spread
@@ -76,16 +77,16 @@ _HARD = dict.fromkeys(CONFOUNDERS, 1.0) | {"fold": 0.5, "pen": 0.4, "bubble": 0.
 PRESETS = {
     "easy": Preset(
         background_per_mm2=3.0, copies_mean=5.0, dot_od=0.90, dot_od_spread=0.2, out_of_focus=0.03,
-        clustered=0.12, out_of_plane=0.006, nuclear_od=0.85, nuclear_od_spread=0.12, faint=0.02,
-        chromatin_contrast=0.18, tint_od=0.22, far=0.015, packing=0.98, stain_spread_deg=2.5, blur_um=0.20,
+        clustered=0.12, out_of_plane=0.006, nuclear_od=0.45, nuclear_od_spread=0.12, faint=0.02,
+        chromatin_contrast=0.18, tint_od=0.19, far=0.015, packing=0.98, stain_spread_deg=2.5, blur_um=0.20,
         noise=0.005,
         sharpening=0.3, tears=0.3, jpeg_quality=92, confounders={"red_cell": 0.2, "uneven_light": 0.3},
     ),
     "medium": Preset(confounders=_MEDIUM),
     "hard": Preset(
         background_per_mm2=40.0, copies_mean=3.2, dot_od=0.56, dot_od_spread=0.40, out_of_focus=0.20,
-        clustered=0.4, out_of_plane=0.05, nuclear_od=0.66, nuclear_od_spread=0.30, faint=0.16,
-        chromatin_contrast=0.45, tint_od=0.28, far=0.07, packing=0.74, stain_spread_deg=6.0, blur_um=0.34,
+        clustered=0.4, out_of_plane=0.05, nuclear_od=0.40, nuclear_od_spread=0.30, faint=0.16,
+        chromatin_contrast=0.45, tint_od=0.23, far=0.07, packing=0.74, stain_spread_deg=6.0, blur_um=0.34,
         noise=0.018,
         sharpening=0.7, tears=1.0, jpeg_quality=75, confounders=_HARD,
     ),

@@ -87,8 +87,8 @@ def draw_staining(spec: PhantomSpec) -> Staining:
         red_cell=tilted(rng, _between(rng, RED_CELL), 3.0),
         haemosiderin=tilted(rng, HAEMOSIDERIN, 3.0),
         collagen_od=tint * rng.uniform(0.75, 1.15),
-        cytoplasm_od=tint * rng.uniform(0.9, 1.7),
-        corneum_od=tint * rng.uniform(0.6, 1.6),
+        cytoplasm_od=tint * rng.uniform(0.5, 1.0),
+        corneum_od=tint * rng.uniform(0.5, 1.2),
         chromogen_background_od=preset.tint_od * abs(rng.normal(0, 0.12)),
-        nuclear_od=preset.nuclear_od * np.exp(rng.normal(0, 0.15)),
+        nuclear_od=preset.nuclear_od * np.exp(rng.normal(0, 0.2)),
     )
