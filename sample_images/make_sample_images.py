@@ -33,7 +33,7 @@ SLIDES = (
     ("EM-1", "EM", "POLR2A", "fast_red", "positive_control", "medium", 0.900),
     ("EM-1", "EM", "dapB", "fast_red", "negative_control", "blank", None),
 )
-POLR2A_COPIES = 12.0  # per cell: a housekeeping gene in well kept RNA, which the control gate passes
+POLR2A_COPIES = 12.0  # per cell: a housekeeping gene in well kept RNA
 
 
 def main(folder: Path) -> None:
