@@ -37,7 +37,7 @@ def test_a_round_nucleus_is_found_where_it_is_with_its_size():
     assert found.label.tolist() == [1]
     assert found.x_px[0] == pytest.approx(80, abs=0.3)
     assert found.y_px[0] == pytest.approx(60, abs=0.3)
-    assert found.area_px[0] == pytest.approx(np.pi * 81, rel=0.15)
+    assert found.area_px[0] == pytest.approx(np.pi * 81, rel=0.2)  # outlined at two fifths of its height
     assert found.mean_od[0] == pytest.approx((120 - 12) / 200, rel=0.2)
     assert found.score[0] > 0.7
 
