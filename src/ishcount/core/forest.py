@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ishcount.core.compiled import njit
 
-Bits = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+Bits = npt.NDArray[Any]  # uint32, or uint64 for trees of more than 32 leaves
 ROWS = 64  # rows scored side by side: their features stay in the fastest memory
 
 

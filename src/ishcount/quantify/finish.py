@@ -22,7 +22,7 @@ from ishcount.quantify.job import Plan, SlideJob, read_plan
 from ishcount.quantify.merge import Dots, Nuclei, merge_dots, merge_nuclei, read_partials, with_damage
 from ishcount.quantify.summary import summarise
 from ishcount.quantify.write import write_pictures
-from ishcount.steps.cells import N_NEAR, CellParams, areas, assign_owners, grow, near_nuclei, paint
+from ishcount.steps.cells import N_NEAR, CellParams, add_areas, assign_owners, grow, near_nuclei, paint
 from ishcount.steps.clusters import count_copies, measure_single
 from ishcount.steps.density import copy_score
 
@@ -124,7 +124,6 @@ def _bands(
 ) -> None:
     height, width = plan.grid_shape
     grid = plan.grid_pixel_size
-    n = len(nuclei.x_um)
     reach = (grid_reach(job, grid.x_um), grid_reach(job, grid.y_um))
     row_of_dot = (dots.y_um / grid.y_um).astype(np.int64)
     row_of_nucleus = (nuclei.y_um / grid.y_um).astype(np.int64)
@@ -140,8 +139,8 @@ def _bands(
         write(core)
         if len(mine) == 0:
             continue
-        painted.nucleus_area_px[:] += areas(core, n)
-        painted.cell_area_px[:] += areas(grow(labels, *reach)[first - top : stop - top], n)
+        add_areas(core, painted.nucleus_area_px)
+        add_areas(grow(labels, *reach)[first - top : stop - top], painted.cell_area_px)
         here = np.flatnonzero((row_of_dot >= first) & (row_of_dot < stop))
         painted.near_ids[here], painted.near_um[here] = near_nuclei(
             labels, top, dots.x_um[here], dots.y_um[here], grid.x_um, grid.y_um, job.params.cells.reach_um

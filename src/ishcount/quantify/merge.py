@@ -84,7 +84,7 @@ def merge_nuclei(partials: Sequence[dict[str, Array]], tissue: TissueMap, grid_w
     )
     block = np.repeat(np.arange(len(partials)), counts)
     runs = np.concatenate(
-        [p["runs"] + np.array([first[i], 0, 0, 0], np.int64) for i, p in enumerate(partials)]
+        [p["runs"] + np.array([first[i], 0, 0, 0], np.int32) for i, p in enumerate(partials)]
     )
     keep = tissue.kind_at(x, y) == RegionKind.TISSUE
     keep[_twice(x, y, block, runs, keep, grid_width)] = False
@@ -93,8 +93,8 @@ def merge_nuclei(partials: Sequence[dict[str, Array]], tissue: TissueMap, grid_w
     label[order] = np.arange(1, len(order) + 1)
     runs = runs[keep[runs[:, 0]]]
     runs[:, 0] = label[runs[:, 0]]
-    runs = runs[np.lexsort((runs[:, 2], runs[:, 1], runs[:, 0]))]
-    return Nuclei(x[order], y[order], flags[order], runs.astype(np.int32))
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]  # those of one nucleus are in reading order
+    return Nuclei(x[order], y[order], flags[order], runs)
 
 
 def _twice(x: Array, y: Array, block: Array, runs: Array, keep: Array, grid_width: int) -> list[int]:
@@ -123,7 +123,9 @@ def _twice(x: Array, y: Array, block: Array, runs: Array, keep: Array, grid_widt
 
 
 def _pixels(runs: Array, grid_width: int) -> Array:
-    return np.concatenate([row * grid_width + np.arange(start, stop) for _, row, start, stop in runs])
+    return np.concatenate(
+        [row * grid_width + np.arange(start, stop) for _, row, start, stop in runs.astype(np.int64)]
+    )
 
 
 def merge_dots(partials: Sequence[dict[str, Array]], job: SlideJob) -> Dots:

@@ -182,13 +182,11 @@ def grow(nuclei: Any, reach_x_px: Any, reach_y_px: Any) -> Any:
 
 
 @njit
-def areas(labels: Any, n_labels: Any) -> Any:
-    """Pixels of each label 0..n_labels in a label image, int64 (n_labels + 1,)."""
-    count = np.zeros(n_labels + 1, np.int64)
+def add_areas(labels: Any, count: Any) -> None:
+    """Add the pixels of each label of a label image to `count`, int64 (n_labels + 1,)."""
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             count[labels[y, x]] += 1
-    return count
 
 
 @njit

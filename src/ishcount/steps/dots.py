@@ -180,7 +180,7 @@ def find_candidates(
     _measure(planes[1], height, y, x, *sums, inner_offsets(around), mpp, features, sizes)
     _neighbours(y, x, mpp, features, _columns(_NEIGHBOUR_COLUMNS), _columns(_AROUND_COLUMNS))
     mine = (x >= keep.x) & (x < keep.x_end) & (y >= keep.y) & (y < keep.y_end)
-    y, x, dx, dy, features, sizes = (values[mine] for values in (y, x, dx, dy, features, sizes))
+    y, x, dx, dy, features, sizes = y[mine], x[mine], dx[mine], dy[mine], features[mine], sizes[mine]
     halves = np.array([max(1, round(side / 2 / (mpp * factor))) for side in WIDE_UM])
     _surroundings(grid_planes, factor, y, x, halves, features)
     features[:, -4:] = (mpp, noise.noise_od, stain_angle_deg, float(is_brown))
