@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from ishcount.core.optical_density import to_od
 
@@ -25,7 +26,8 @@ MIN_CELLS = 50  # as for the white point: about 800 um2
 MIN_SHARE = 0.002
 MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode
 LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
-MAX_UNEVEN_OD = 0.04
+MAX_UNEVEN_OD = 0.10  # light at the corner of a badly set condenser is down by a fifth
+LIGHT_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     if mode is None:
         white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
         return Glass(_triple(white), False, np.zeros(valid.shape, np.bool_))
-    cells = flat & (np.abs(grey - mode) <= MODE_REACH)
+    cells = _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
     return Glass(_triple(np.median(rgb[cells], axis=0)), True, cells)
 
 
@@ -59,6 +61,22 @@ def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
     """`flat` without pure white, which scanners fill in where they did not look, if other glass is there."""
     looked = flat & (rgb.min(axis=-1) < 255)
     return looked if looked.sum() >= MIN_CELLS and looked.sum() >= 0.02 * flat.sum() else flat
+
+
+def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
+    """Flat cells on the quadratic surface through `cells`, grown outwards: light may fall off sideways."""
+    rows, cols = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
+    y, x = rows[:, None] + 0 * cols, cols[None, :] + 0 * rows[:, None]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    level = np.log(np.maximum(grey, 1))
+    for _ in range(LIGHT_ROUNDS):
+        if cells.sum() < MIN_CELLS:
+            return cells
+        step = max(1, int(cells.sum()) // 20_000)
+        surface = terms @ np.linalg.lstsq(terms[cells][::step], level[cells][::step], rcond=None)[0]
+        near = ndimage.binary_dilation(cells, iterations=25)
+        cells = flat & near & (np.abs(level - surface) <= MODE_REACH / 240)
+    return cells
 
 
 def _triple(colour: Array) -> tuple[float, float, float]:
