@@ -28,6 +28,9 @@ RETRIES = 2
 LEAVE_S = 5.0
 """How long an idle worker may take to leave before it is killed."""
 
+START_S = 300.0
+"""What a worker may take to load its libraries on a busy machine, beside the time of its task."""
+
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -106,11 +109,12 @@ class _Worker:
     pipe: Connection
     task: Task | None = None
     started: float = 0.0
+    has_begun: bool = False
 
     def deadline(self) -> float | None:
         if self.task is None or self.task.timeout_s is None:
             return None
-        return self.started + self.task.timeout_s
+        return self.started + self.task.timeout_s + (0.0 if self.has_begun else START_S)
 
 
 class Workers:
@@ -172,6 +176,7 @@ class Workers:
         while self._waiting and (self._idle or len(self._busy) < self._n_workers):
             worker = self._idle.pop() if self._idle else self._start()
             worker.task, worker.started = self._waiting.popleft(), time.monotonic()
+            worker.has_begun = False
             self._busy[worker.pipe] = worker
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # died idle: noticed later
                 worker.pipe.send(worker.task)
@@ -187,9 +192,13 @@ class Workers:
         task = worker.task
         assert task is not None
         try:
-            done: Done = worker.pipe.recv()
+            done: Done | None = worker.pipe.recv()
         except (EOFError, OSError):
             return self._mourn(worker, task)
+        if done is None:  # it has loaded what it needs and begins now
+            worker.started, worker.has_begun = time.monotonic(), True
+            self._busy[worker.pipe] = worker
+            return None
         worker.task = None
         self._idle.append(worker)
         return done
@@ -232,7 +241,9 @@ def _serve(pipe: Connection) -> None:
     one_thread()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            done = run_task(pipe.recv())
+            task = pipe.recv()
+            pipe.send(None)
+            done = run_task(task)
             try:
                 pipe.send(done)
             except (TypeError, AttributeError, ValueError) as error:  # an answer that cannot travel
