@@ -30,7 +30,7 @@ SLIDES = (
     ("EM-2", "EM", "IL15", "dab", "target", "medium", 0.080),
     ("normal-1", "normal", "IL15", "dab", "target", "rare", 0.012),
     ("normal-2", "normal", "IL15", "dab", "target", "rare", 0.008),
-    ("EM-1", "EM", "POLR2A", "fast_red", "positive_control", "medium", 0.900),
+    ("EM-1", "EM", "POLR2A", "fast_red", "positive_control", "easy", 0.900),
     ("EM-1", "EM", "dapB", "fast_red", "negative_control", "blank", None),
 )
 POLR2A_COPIES = 12.0  # per cell: a housekeeping gene in well kept RNA
