@@ -167,11 +167,19 @@ def _tissue(od: Array) -> Array:
     return np.asarray(flat[flat.mean(axis=1) > 0.06])
 
 
-def measure_haematoxylin(od: Array, params: StainParams) -> tuple[Array, int, float]:
-    """Median colour (unit vector), pixels used, and its uncertainty in degrees, from tissue pixels (n, 3)."""
+def measure_haematoxylin(
+    grids: Sequence[Array], params: StainParams, grid_um: float
+) -> tuple[Array, int, float]:
+    """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels used, uncertainty in degrees.
+
+    The mean of the surrounding 24 um is taken off, since the tint of cytoplasm and collagen would pull the colour.
+    """
     reference = unit(REFERENCE["haematoxylin"])
+    side = 2 * max(1, round(12 / grid_um)) + 1
+    beyond = [(od - cv2.blur(np.ascontiguousarray(od), (side, side))).reshape(-1, 3) for od in grids]
+    od = np.concatenate(beyond) if beyond else np.empty((0, 3))
     strength = np.linalg.norm(od, axis=1)
-    near = (strength > 0.2) & (od @ reference > np.cos(np.radians(params.haematoxylin_cone_deg)) * strength)
+    near = (strength > 0.15) & (od @ reference > np.cos(np.radians(params.haematoxylin_cone_deg)) * strength)
     if np.count_nonzero(near) < 500:
         return reference, 0, float("nan")
     od, strength = od[near], strength[near]
@@ -253,7 +261,7 @@ def learn_stains(
     grid_um = factor * pixel_size.mean_um
     grids = _grid_od(windows, white, factor)
     pixels = np.concatenate([_tissue(od) for od in grids]) if grids else np.empty((0, 3))
-    measured = {"haematoxylin": measure_haematoxylin(pixels, params)}
+    measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um)}
     haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
     names = ["haematoxylin"]
     for chromogen in chromogens:
