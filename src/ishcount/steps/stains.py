@@ -170,9 +170,9 @@ def _tissue(od: Array) -> Array:
 def measure_haematoxylin(
     grids: Sequence[Array], params: StainParams, grid_um: float
 ) -> tuple[Array, int, float]:
-    """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels used, uncertainty in degrees.
+    """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels used, uncertainty (degrees).
 
-    The mean of the surrounding 24 um is taken off, since the tint of cytoplasm and collagen would pull the colour.
+    The mean of the surrounding 24 um is taken off: the tint of cytoplasm and collagen would pull the colour.
     """
     reference = unit(REFERENCE["haematoxylin"])
     side = 2 * max(1, round(12 / grid_um)) + 1
