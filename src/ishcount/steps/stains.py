@@ -170,7 +170,7 @@ def _tissue(od: Array) -> Array:
 def measure_haematoxylin(
     grids: Sequence[Array], params: StainParams, grid_um: float
 ) -> tuple[Array, int, float]:
-    """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels used, uncertainty (degrees).
+    """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels, uncertainty in degrees.
 
     The mean of the surrounding 24 um is taken off: the tint of cytoplasm and collagen would pull the colour.
     """
