@@ -38,7 +38,15 @@ if __name__ == "__main__":
 def start(script: Path, sheet: Path, out: Path, n_workers: int = 2) -> subprocess.Popen[bytes]:
     script.write_text(RUN)
     command = [sys.executable, str(script), str(sheet), str(out), str(n_workers)]
-    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=ROOT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    listen = None if sys.platform == "win32" else _listen  # whoever runs the tests may have said nohup
+    return subprocess.Popen(command, env=environment, cwd=ROOT, preexec_fn=listen)
+
+
+def _listen() -> None:
+    """Signals as a terminal would leave them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
 
 def slow_study(folder: Path) -> Path:
