@@ -9,7 +9,7 @@ because on a slide with few positives its pixels are few and an error of 5 degre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -201,37 +201,38 @@ def _concentrations(od: Array, haematoxylin: Array, chromogen: npt.ArrayLike) ->
     return np.asarray(od @ np.linalg.inv(rows))
 
 
-def local_chromogen(
-    grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float
-) -> Array:
-    """Colours (n, 3) of grid pixels that are compact spots of chromogen `name`.
+def compact_spots(
+    grids: Sequence[Array], haematoxylin: Array, name: str, grid_um: float
+) -> Iterator[tuple[Array, Array]]:
+    """Optical density (n, 3) and amounts (n, 3) of the pixels of each grid that are compact spots of `name`.
 
-    Compact: 0.10 OD above the mean of the surrounding 6 um, which leaves out diffuse counterstain. Pixels
-    nearer to haematoxylin or melanin than to the chromogen are left out.
+    Compact: 0.10 OD above the mean of the surrounding 6 um, which leaves out diffuse counterstain.
     """
+    side = 2 * max(1, round(3 / grid_um)) + 1
+    for od in grids:
+        amounts = _concentrations(od, haematoxylin, REFERENCE[name])
+        chromogen = np.ascontiguousarray(amounts[..., 1])
+        spot = chromogen - cv2.blur(chromogen, (side, side)) > 0.10
+        yield od[spot], amounts[spot]
+
+
+def count_spots(
+    grids: Sequence[Array], haematoxylin: Array, name: str, params: StainParams, grid_um: float
+) -> int:
+    """Pixels of compact spots that are nearer to chromogen `name` than to haematoxylin or melanin."""
     reference = unit(REFERENCE[name])
     rivals = np.stack([haematoxylin, unit(MELANIN)])
-    side = 2 * max(1, round(3 / grid_um)) + 1
-    found = []
-    for od in grids:
-        chromogen = np.ascontiguousarray(_concentrations(od, haematoxylin, reference)[..., 1])
-        spot = chromogen - cv2.blur(chromogen, (side, side)) > 0.10
-        colours = od[spot]
-        colours = colours / np.maximum(np.linalg.norm(colours, axis=1, keepdims=True), 1e-9)
+    nearest = np.cos(np.radians(params.chromogen_cone_deg))
+    count = 0
+    for od, _ in compact_spots(grids, haematoxylin, name, grid_um):
+        colours = od / np.maximum(np.linalg.norm(od, axis=1, keepdims=True), 1e-9)
         likeness = colours @ reference
-        keep = (likeness > np.cos(np.radians(params.chromogen_cone_deg))) & (
-            likeness > (colours @ rivals.T).max(axis=1)
-        )
-        found.append(colours[keep])
-    return np.concatenate(found) if found else np.empty((0, 3))
+        count += int(np.count_nonzero((likeness > nearest) & (likeness > (colours @ rivals.T).max(axis=1))))
+    return count
 
 
-def choose_chromogen(grids: Sequence[Array], haematoxylin: Array, params: StainParams, grid_um: float) -> str:
-    """The chromogen of `AUTO_CHROMOGENS` whose compact spots are at least three times as many; else
-    E_STAIN."""
-    counts = {
-        name: len(local_chromogen(grids, haematoxylin, name, params, grid_um)) for name in AUTO_CHROMOGENS
-    }
+def choose_chromogen(counts: Mapping[str, int], params: StainParams) -> str:
+    """The chromogen whose compact spots are at least three times as many as any other's; else E_STAIN."""
     (best, most), (_, second) = sorted(counts.items(), key=lambda item: -item[1])[:2]
     if most < params.chromogen_min_pixels or most < 3 * second:
         seen = ", ".join(f"{name}: {count}" for name, count in counts.items())
@@ -263,9 +264,10 @@ def learn_stains(
     pixels = np.concatenate([_tissue(od) for od in grids]) if grids else np.empty((0, 3))
     measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um)}
     haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
+    spots = {name: count_spots(grids, haematoxylin, name, params, grid_um) for name in AUTO_CHROMOGENS}
     names = ["haematoxylin"]
     for chromogen in chromogens:
-        name = choose_chromogen(grids, haematoxylin, params, grid_um) if chromogen == "auto" else chromogen
+        name = choose_chromogen(spots, params) if chromogen == "auto" else chromogen
         names.append(name)
         if name in REFERENCE:
             measured[name] = _measure_chromogen(grids, haematoxylin, name, params, grid_um)
@@ -280,7 +282,6 @@ def learn_stains(
         counts.append(n_pixels)
         spreads.append(spread)
     diffuse, residual = _diffuse_od(pixels, vectors)
-    found = {n: len(local_chromogen(grids, haematoxylin, n, params, grid_um)) for n in AUTO_CHROMOGENS}
     return StainModel(
         white=white,
         white_source=white_source,
@@ -293,7 +294,7 @@ def learn_stains(
         ),
         uncertainty_deg=tuple(spreads),
         diffuse_od=diffuse,
-        mismatch=_mismatch(names, diffuse, residual, counts, found, params),
+        mismatch=_mismatch(names, diffuse, residual, counts, spots, params),
         ill_conditioned=_ill_conditioned(names, vectors, params),
     )
 
@@ -308,7 +309,9 @@ def _measure_chromogen(
     of chromogen is the same whatever the mixture. The tilt is halved (`chromogen_shrinkage`).
     """
     reference = unit(REFERENCE[name])
-    amounts = local_amounts(grids, haematoxylin, name, grid_um)
+    spots = [amounts for _, amounts in compact_spots(grids, haematoxylin, name, grid_um)]
+    amounts = np.concatenate(spots) if spots else np.empty((0, 3))
+    amounts = amounts[amounts[:, 1] > 0.15]  # half of a usual single dot
     tilt = amounts[:, 2] / np.maximum(amounts[:, 1], 1e-9)
     tilt = tilt[np.abs(tilt) < np.tan(np.radians(params.chromogen_cone_deg))]
     if len(tilt) < params.chromogen_min_pixels:
@@ -318,22 +321,6 @@ def _measure_chromogen(
     normal = unit(np.cross(haematoxylin, reference))
     error_deg = float(np.degrees(1.2533 * spread / np.sqrt(max(1.0, len(tilt) / PIXELS_PER_DOT))))
     return unit(reference + middle * normal), len(tilt), error_deg
-
-
-def local_amounts(grids: Sequence[Array], haematoxylin: Array, name: str, grid_um: float) -> Array:
-    """Amounts (n, 3) of haematoxylin, reference chromogen and residual in compact spots of the chromogen.
-
-    Compact: 0.10 OD above the mean of the surrounding 6 um, which leaves out diffuse counterstain; at least
-    0.15 OD of chromogen, half of a usual single dot.
-    """
-    side = 2 * max(1, round(3 / grid_um)) + 1
-    found = []
-    for od in grids:
-        amounts = _concentrations(od, haematoxylin, REFERENCE[name])
-        chromogen = np.ascontiguousarray(amounts[..., 1])
-        spot = (chromogen - cv2.blur(chromogen, (side, side)) > 0.10) & (chromogen > 0.15)
-        found.append(amounts[spot])
-    return np.concatenate(found) if found else np.empty((0, 3))
 
 
 def _diffuse_od(pixels: Array, vectors: Sequence[Array]) -> tuple[tuple[float, ...], float]:
