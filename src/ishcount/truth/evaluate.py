@@ -30,6 +30,7 @@ from ishcount.truth.regions import region_scores
 NUCLEUS_UM = 4.0  # centroids of one nucleus (QuPath's comparison in the field uses the same)
 DOT_UM = 0.5  # the contract's radius for dots
 HAND_COUNT_UM = 7.5  # a click on a cell: a nucleus' radius and the cytoplasm about it
+CURVES = ("calibration", "by_cut", "dots_by_cut")  # of a row: lists, not single figures
 SWEEP = (*(k / 20 for k in range(1, 19)), *(k / 100 for k in range(95, 100)))
 
 
@@ -61,7 +62,7 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
     nuclei, dots = pd.read_parquet(folder / "nuclei.parquet"), pd.read_parquet(folder / "dots.parquet")
     if "in_plane" in nuclei:
         nuclei = nuclei[nuclei["in_plane"]]
-    cells, nuclei = _judged(slide.cells, nuclei)
+    cells, nuclei = judged(slide.cells, nuclei)
     found, true = match_points(_places(cells), _places(nuclei), NUCLEUS_UM)
     true_mm2 = float(truth["area_mm2"]["tissue"])
     shared = {
@@ -81,7 +82,7 @@ def evaluate_slide(slide: SlideResult, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(cells: pd.DataFrame, nuclei: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def judged(cells: pd.DataFrame, nuclei: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cells and nuclei without those that neither help nor harm: nuclei on spoilt tissue and what was found
     there.
     """
@@ -129,20 +130,19 @@ def _marker(
     area = float(slide.summary["tissue_area_mm2"])
     positives = _positive_cells(called, true_copies > 0, found, true)
     n_false = positives["n_found"] - positives["n_matched"]
-    sweep = [
-        (cut, _positive_cells(score >= np.float32(cut), true_copies > 0, found, true)["f1"] or 0.0)
+    by_cut = [
+        {"cut": cut} | _positive_cells(score >= np.float32(cut), true_copies > 0, found, true)
         for cut in SWEEP
     ]
-    best_cut, best_f1 = max(sweep, key=lambda entry: entry[1])
     cut = float(slide.summary["counting"]["dot_cut"])
     mine = slide.dots[slide.dots["marker"] == marker]
+    dots_by_cut = [{"cut": c} | dot_scores(mine[mine["score"] >= np.float32(c)], dots) for c in SWEEP[::3]]
     true_density = positives["n_true"] / true_mm2 if true_mm2 else None
     return {
         "marker": marker,
         "chromogen": slide.markers[marker]["chromogen"],
         "positive_cells": positives,
-        "best_cut": float(best_cut),
-        "best_cut_f1": best_f1,
+        **best_cut([by_cut]),
         "n_false_cells": n_false,
         "false_per_mm2": n_false / area if area else None,
         "false_per_mm2_upper": rate_upper_limit(n_false, area) if area else None,
@@ -151,12 +151,25 @@ def _marker(
         if true_density is not None and area
         else None,
         "estimated_per_mm2": slide.markers[marker]["estimated_per_mm2"],
+        "expected_false_per_mm2": slide.markers[marker].get("expected_false_per_mm2"),
         "true_per_mm2": true_density,
         "dots": dot_scores(mine[mine["score"] >= np.float32(cut)], dots),
-        "dots_best_f1": max((dot_scores(mine[mine["score"] >= c], dots)["f1"] or 0.0) for c in SWEEP[::3]),
+        "dots_best_f1": max(part["f1"] or 0.0 for part in dots_by_cut),
         "copies_correlation": _correlation(cells[f"{marker}_copies"].to_numpy()[found], true_copies[true]),
         "calibration": calibration(score, found, true, true_copies > 0),
+        "by_cut": by_cut,
+        "dots_by_cut": dots_by_cut,
     }
+
+
+def best_cut(sweeps: Sequence[Sequence[dict[str, Any]]]) -> dict[str, float]:
+    """The cut, the same for all slides, at which the F1 of their pooled counts is best, and that F1."""
+    pooled = [
+        (part[0]["cut"], scores(*(sum(p[key] for p in part) for key in ("n_matched", "n_found", "n_true"))))
+        for part in zip(*sweeps, strict=True)
+    ]
+    cut, best = max(pooled, key=lambda entry: entry[1]["f1"] or 0.0)
+    return {"best_cut": float(cut), "best_cut_f1": best["f1"] or 0.0}
 
 
 def _positive_cells(
@@ -252,6 +265,9 @@ def _pooled(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
             pooled[name] = scores(
                 *(sum(part[key] for part in parts) for key in ("n_matched", "n_found", "n_true"))
             )
+    sweeps = [row["by_cut"] for row in slides if "by_cut" in row]
+    if sweeps:
+        pooled |= best_cut(sweeps)
     area, n_false = sum(row["area_mm2"] for row in slides), sum(row["n_false_cells"] for row in slides)
     positives = pooled["positive_cells"]
     return pooled | {
@@ -266,5 +282,5 @@ def _pooled(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def evaluation_table(evaluation: dict[str, Any]) -> pd.DataFrame:
     """One flat row per slide and marker, for a spreadsheet or a terminal."""
     return pd.json_normalize(
-        [{k: v for k, v in row.items() if k != "calibration"} for row in evaluation["slides"]], sep="_"
+        [{k: v for k, v in row.items() if k not in CURVES} for row in evaluation["slides"]], sep="_"
     )

@@ -23,8 +23,7 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Profile:
-    """Curves along the skin, one value per 2 um: how deep (um) each border lies below the top of the frame.
-    """
+    """Curves along the skin, one value per 2 um: depth (um) of each border below the top of the frame."""
 
     surface_um: Curve
     corneum_end_um: Curve

@@ -57,7 +57,7 @@ class PhantomTruth:
     @property
     def countable(self) -> npt.NDArray[np.bool_]:
         """Where tissue is counted: no glass, no hole, no artefact."""
-        return ~np.isin(self.code, (GLASS, HOLE)) & (self.artefacts == 0)
+        return np.asarray(~np.isin(self.code, (GLASS, HOLE)) & (self.artefacts == 0), np.bool_)
 
 
 def truth_of(scene: Scene, labels: npt.NDArray[np.uint32] | None) -> PhantomTruth:

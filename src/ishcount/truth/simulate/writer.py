@@ -1,5 +1,4 @@
-"""A phantom as a slide file (tiled JPEG TIFF with pyramid and pixel size) and its truth, in bounded memory.
-"""
+"""A phantom as a slide file (tiled JPEG TIFF, pyramid, pixel size) and its truth, in bounded memory."""
 
 from __future__ import annotations
 
@@ -68,8 +67,7 @@ def write_phantom(spec: PhantomSpec, folder: Path | str, slide_id: str, *, label
 
 
 def _page(spec: PhantomSpec, factor: int, *, reduced: bool) -> dict[str, Any]:
-    """What one page of the file declares. RGB in, YCbCr stored: tifffile sets the tag from `outcolorspace`.
-    """
+    """What a page of the file declares. RGB in, YCbCr stored: tifffile has the tag from `outcolorspace`."""
     per_cm = 1e4 / (spec.mpp_um * factor)
     return {
         "tile": (TILE_PX, TILE_PX), "photometric": "rgb", "compression": "jpeg",
