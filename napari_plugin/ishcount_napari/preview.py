@@ -9,16 +9,18 @@ import tomllib
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ishcount.core.errors import UsageError
 from ishcount.params import Params, make_params
-from ishcount.quantify import SlideJob, count_block, finish, prepare
 from ishcount.result import load_slide_result
 from ishcount_napari.session import Session
+
+if TYPE_CHECKING:
+    from ishcount.quantify import SlideJob
 
 LARGEST_VIEW_UM = 3000.0
 """Largest side of a view to count again: about a minute's work."""
@@ -58,6 +60,8 @@ def run_preview(
     A generator, so that a worker can show progress and stop between blocks. UsageError when the image is not
     at hand or the view too large.
     """
+    from ishcount.quantify import count_block, finish, prepare  # seconds of imports that few need
+
     if not session.image:
         raise UsageError("the slide's image is not at hand, so nothing can be counted again")
     if max(region_um[2:]) > LARGEST_VIEW_UM:
@@ -81,6 +85,8 @@ def run_preview(
 
 
 def _job(session: Session, region_um: Any, params: Params, folder: Path) -> SlideJob:
+    from ishcount.quantify import SlideJob
+
     markers = session.result.markers
     return SlideJob(
         slide=session.image,

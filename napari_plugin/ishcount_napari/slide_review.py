@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from ishcount.core.decisions import NO_CALL, AddedCell, Call
 from ishcount.core.units import PixelSize
 from ishcount.result import SlideResult
-from ishcount.review.apply import pixel_size_of, place_cell, with_viable
+from ishcount.review.apply import pixel_size_of, place_cell
 from ishcount.review.live import LiveCounts, Tally
 from ishcount.review.log import Change, ReviewLog
 from ishcount.review.outlines import WHOLE, area_changes_mm2, compartments_at, polygon, read_outlines, redrawn
@@ -63,6 +63,7 @@ class SlideReview:
         self.marker = next(iter(result.markers))
         self.listeners: list[Callable[[set[str]], None]] = []
         self.area_change_mm2: dict[str, float] = {}
+        self._areas: dict[str, BaseGeometry] | None = None  # None: to be worked out anew
         self.touched: list[int] | None = None  # cells whose colour changed last; None: all
         self._show_everything()
 
@@ -83,10 +84,6 @@ class SlideReview:
         return read_outlines(path, self.pixel_size) if path.exists() else {}
 
     @cached_property
-    def _outlines_with_viable(self) -> dict[str, BaseGeometry]:
-        return with_viable(self.outlines)
-
-    @cached_property
     def dots(self) -> pd.DataFrame:
         """`dots.parquet`, by owner."""
         return self.result.dots.sort_values("cell_id", kind="stable").reset_index(drop=True)
@@ -104,7 +101,9 @@ class SlideReview:
     @property
     def areas(self) -> dict[str, BaseGeometry]:
         """Outlines after corrections, in micrometres."""
-        return redrawn(self.outlines, self.corrections)
+        if self._areas is None:
+            self._areas = redrawn(self.outlines, self.corrections)
+        return self._areas
 
     @property
     def corrections(self) -> dict[str, list[Any]]:
@@ -175,6 +174,7 @@ class SlideReview:
                 self.live.exclude(str(item.name), None if value is None else np.array(value["polygon_um"]))
                 aspects |= {"cells", "counts", "areas"}
             elif item.operation == "outline":
+                self._areas = None
                 aspects |= {"cells", "counts", "areas"}
             elif item.operation in ("add", "field"):
                 aspects |= {"counts", "added"}
@@ -192,7 +192,7 @@ class SlideReview:
             if calls:
                 self.live.set_calls(marker, calls)
         self._show([item for item in self.state.values if item.operation != "call"])
-        _ = self._outlines_with_viable  # read now, not at the first exclusion
+        _ = self.outlines  # read now, not at the first exclusion
 
     def _show_areas(self) -> None:
         corrected = self.corrections
@@ -202,9 +202,7 @@ class SlideReview:
             automatic = cells["compartment"].fillna(WHOLE).to_numpy(object)
             names = compartments_at(self.live.x_um, self.live.y_um, automatic, self.areas, corrected)
         self.live.set_compartments(names)
-        before = self._outlines_with_viable
-        after = with_viable(self.areas) if corrected else before
-        self.area_change_mm2 = area_changes_mm2(before, after, self.left_out)
+        self.area_change_mm2 = area_changes_mm2(self.outlines, self.areas, self.left_out)
 
     @property
     def left_out(self) -> BaseGeometry:

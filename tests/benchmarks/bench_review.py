@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +28,21 @@ from ishcount_napari.session import Session
 
 MARKER = "IFNG"
 SIDE_UM = 14_000.0
+N_CORNERS = 40_000
 
 
 def make_result(folder: Path, n_cells: int) -> None:
     """A result folder with tables and outlines, without pictures."""
     rng = np.random.default_rng(1)
-    y = np.sort(rng.uniform(0, SIDE_UM, n_cells))
+    per_row = ceil(sqrt(n_cells))
+    row, col = np.divmod(np.arange(n_cells), per_row)
+    x, y = ((place + 0.5) * SIDE_UM / per_row for place in (col, row))
     score = np.zeros(n_cells, np.float32)
     n_candidates = n_cells // 20
     score[rng.permutation(n_cells)[:n_candidates]] = rng.beta(0.3, 3, n_candidates)
     positive = score >= 0.9
     cells = pd.DataFrame({
-        "cell_id": np.arange(1, n_cells + 1), "x_um": rng.uniform(0, SIDE_UM, n_cells), "y_um": y,
+        "cell_id": np.arange(1, n_cells + 1), "x_um": x, "y_um": y,
         "nucleus_area_um2": 50.0, "cell_area_um2": 90.0, "section": 1, "depth_um": y, "flags": 0,
         "compartment": np.where(y < 2000, "epidermis", "dermis"), f"{MARKER}_dots": positive,
         f"{MARKER}_dots_nucleus": positive, f"{MARKER}_copies": positive, f"{MARKER}_score": score,
@@ -65,11 +69,11 @@ def make_result(folder: Path, n_cells: int) -> None:
 
 
 def wavy_outlines() -> dict[str, object]:
-    """Tissue and compartments with 8,000 corners each, as traced outlines have."""
+    """Tissue and compartments with `N_CORNERS` each: more than the outlines of a ragged section."""
     features = []
     for name, top, bottom in (("tissue", 0, 56_000), ("epidermis", 0, 8_000), ("dermis", 8_000, 56_000)):
-        x = np.linspace(0, 56_000, 4_000)
-        wave = 200 * np.sin(np.arange(4_000))
+        x = np.linspace(0, 56_000, N_CORNERS // 2)
+        wave = 200 * np.sin(np.arange(N_CORNERS // 2))
         ring = np.concatenate([np.column_stack([x, top + wave]), np.column_stack([x, bottom + wave])[::-1]])
         geometry = {"type": "Polygon", "coordinates": [[*ring.tolist(), ring[0].tolist()]]}
         features.append(

@@ -132,8 +132,7 @@ class _Areas:
     def changes_mm2(self) -> dict[str, float]:
         if self.left_out.is_empty and not self.corrections:
             return {}
-        before = self._outlines()
-        return area_changes_mm2(with_viable(before), with_viable(self._after()), self.left_out)
+        return area_changes_mm2(self._outlines(), self._after(), self.left_out)
 
     def moved_cells(self) -> dict[int, str]:
         if not self.corrections:
@@ -174,12 +173,6 @@ def place_cell(
     inside = [name for name, shape in areas.items() if name not in (WHOLE, "viable") and shape.covers(point)]
     smallest = min(inside, key=lambda name: areas[name].area, default=WHOLE)
     return AddedCell(id=cell.id, x_um=cell.x_um, y_um=cell.y_um, compartment=smallest, positive=cell.positive)
-
-
-def with_viable(areas: Mapping[str, BaseGeometry]) -> dict[str, BaseGeometry]:
-    """Areas with `viable` made anew from epidermis and dermis, where the slide has these."""
-    parts = [areas[name] for name in ("epidermis", "dermis") if name in areas]
-    return {**areas, "viable": shapely.union_all(parts)} if parts else dict(areas)
 
 
 def _shared_outlines(states: Sequence[ReviewState]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from ishcount.core.decisions import VIABLE
 from ishcount.core.errors import SlideError
 from ishcount.core.units import PixelSize
 
@@ -29,18 +30,29 @@ def read_outlines(path: Path, pixel_size: PixelSize) -> dict[str, BaseGeometry]:
     Several features of one name become one geometry. SlideError when the file is no GeoJSON.
     """
     try:
-        features = msgspec.json.decode(path.read_bytes())["features"]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        features = msgspec.json.decode(path.read_bytes(), type=_Features).features
+        named = [(_area_name(feature_class({"properties": one.properties})), one) for one in features]
+        kept = [(name, bytes(one.geometry)) for name, one in named if name and one.geometry != b"null"]
+        # GEOS reads the corners of all shapes in one go: 20 times as fast as shape by shape in Python.
+        shapes = shapely.from_geojson([geometry for _, geometry in kept])
+    except (OSError, msgspec.MsgspecError, shapely.errors.GEOSException, ValueError) as error:
         raise SlideError(
             f"{path.name} cannot be read as GeoJSON ({error}); count the slide again to rebuild it",
             code="E_ANNOT",
         ) from error
     parts: dict[str, list[BaseGeometry]] = {}
-    for feature in features:
-        name = _area_name(feature_class(feature))
-        if name and feature.get("geometry"):
-            parts.setdefault(name, []).append(to_um(feature["geometry"], pixel_size))
-    return {name: shapely.union_all(found) for name, found in parts.items()}
+    for (name, _), shape in zip(kept, shapes, strict=True):
+        parts.setdefault(name, []).append(_scaled(shape, pixel_size))
+    return {name: found[0] if len(found) == 1 else shapely.union_all(found) for name, found in parts.items()}
+
+
+class _Feature(msgspec.Struct):
+    properties: dict[str, Any] | None = None
+    geometry: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Features(msgspec.Struct):
+    features: list[_Feature]
 
 
 def _area_name(words: str) -> str:
@@ -60,8 +72,12 @@ def feature_class(feature: Mapping[str, Any]) -> str:
 
 def to_um(geometry: Mapping[str, Any], pixel_size: PixelSize) -> BaseGeometry:
     """A GeoJSON geometry (level-0 pixels, corner origin) as a valid shape in micrometres."""
-    shape = shapely.geometry.shape(geometry)
-    return shapely.make_valid(shapely.transform(shape, lambda xy: xy * (pixel_size.x_um, pixel_size.y_um)))
+    return _scaled(shapely.geometry.shape(geometry), pixel_size)
+
+
+def _scaled(shape: BaseGeometry, pixel_size: PixelSize) -> BaseGeometry:
+    um: BaseGeometry = shapely.transform(shape, lambda xy: xy * (pixel_size.x_um, pixel_size.y_um))
+    return um if shapely.is_valid(um) else shapely.make_valid(um)
 
 
 def to_px(shape: BaseGeometry, pixel_size: PixelSize) -> dict[str, Any]:
@@ -84,38 +100,47 @@ def redrawn(
 ) -> dict[str, BaseGeometry]:
     """Outlines after corrections (area name -> polygons, each (k, 2) in micrometres).
 
-    A corrected compartment takes ground from the others, and only inside tissue; a corrected tissue
-    outline cuts all compartments.
+    A corrected compartment takes ground from the others, the last corrected one first, and only inside
+    tissue; a corrected tissue outline cuts all compartments. Compartments never overlap.
     """
     if not corrections:
         return dict(outlines)
     new = {name: shapely.union_all([polygon(ring) for ring in rings]) for name, rings in corrections.items()}
     tissue = new.get(WHOLE, outlines.get(WHOLE, shapely.Polygon()))
-    areas = {WHOLE: tissue}
-    taken = shapely.union_all([shape for name, shape in new.items() if name != WHOLE])
+    areas, taken = {WHOLE: tissue}, shapely.Polygon()
+    for name in reversed([name for name in new if name != WHOLE]):
+        areas[name] = shapely.difference(shapely.intersection(new[name], tissue), taken)
+        taken = shapely.union(taken, new[name])
     for name, shape in outlines.items():
-        if name != WHOLE and name not in new:
+        if name not in areas:
             areas[name] = shapely.difference(shapely.intersection(shape, tissue), taken)
-    for name, shape in new.items():
-        if name != WHOLE:
-            areas[name] = shapely.intersection(shape, tissue)
     return areas
 
 
 def area_changes_mm2(
     before: Mapping[str, BaseGeometry], after: Mapping[str, BaseGeometry], left_out: BaseGeometry
 ) -> dict[str, float]:
-    """Signed change of each area: after corrections and without what is left out, minus before."""
+    """Signed change of each area: after corrections and without what is left out, minus before.
+
+    Compartments do not overlap, so `viable` changes by what its parts change.
+    """
     none = shapely.Polygon()
     changes = {}
-    for name in sorted({*before, *after}):
+    for name in sorted({*before, *after} - {"viable"}):
         old, new = before.get(name, none), after.get(name, none)
         # What an exclusion takes is its overlap: far quicker to find than what remains of a whole outline.
-        lost = shapely.intersection(new, left_out).area
-        change = (0.0 if new is old else new.area - old.area) - lost
+        change = (0.0 if new is old else new.area - old.area) - _overlap_um2(new, left_out)
         if change:
             changes[name] = change / UM2_PER_MM2
-    return changes
+    parts = [changes[name] for name in VIABLE if name in changes]
+    return {**changes, "viable": sum(parts)} if parts else changes
+
+
+def _overlap_um2(shape: BaseGeometry, part: BaseGeometry) -> float:
+    shapely.prepare(shape)  # kept with the shape, which outlives many exclusions
+    if part.is_empty or shapely.contains_properly(shape, part):
+        return float(part.area)
+    return float(shapely.intersection(shape, part).area)
 
 
 def compartments_at(
