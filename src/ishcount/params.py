@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ class Params(Settings):
         """SHA-256 (16 hex digits) of every parameter that can change a count."""
         content = self.model_dump(mode="json", exclude=WITHOUT_COUNTS)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def protocol_digest(protocol: Mapping[str, Any]) -> str:
+    """SHA-256 (16 hex digits) of a protocol whatever the order of its keys; empty without one."""
+    if not protocol:
+        return ""
+    return hashlib.sha256(json.dumps(protocol, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 PRESETS: dict[str, dict[str, Any]] = {

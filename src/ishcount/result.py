@@ -158,6 +158,7 @@ def density_rows(
         ishcount_version=summary["digests"]["ishcount_version"],
         params_digest=summary["digests"]["params"],
         slide_digest=summary["digests"]["slide"],
+        protocol_digest=summary["digests"].get("protocol") or None,
         reviewed=decisions is not None,
     )
     if decisions is not None:
@@ -184,6 +185,7 @@ def failed_rows(
     error_code: str,
     reason: str,
     params_digest: str,
+    protocol_digest: str = "",
 ) -> pd.DataFrame:
     """Rows of a slide without numbers: one per marker, compartment `tissue`."""
     rows = pd.DataFrame({"marker": list(sheet_rows)}).assign(
@@ -194,6 +196,7 @@ def failed_rows(
         reason=reason,
         ishcount_version=__version__,
         params_digest=params_digest,
+        protocol_digest=protocol_digest or None,
         reviewed=False,
     )
     rows["chromogen"] = [chromogens.get(marker, "") for marker in rows["marker"]]

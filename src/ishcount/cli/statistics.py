@@ -42,6 +42,7 @@ def compare(
     Example:
       ishcount compare densities.csv -o answer --case EM --control normal
     """
+    from ishcount.report.dates import file_date
     from ishcount.report.write import write_comparison
     from ishcount.study.tables_in import read_densities
 
@@ -51,8 +52,9 @@ def compare(
 
         settings = read_params(source / "params.toml").statistics
     statistics = write_comparison(
-        read_densities(source), out, case=case, control=control, paper_mode=paper_mode, settings=settings
-    )
+        read_densities(source), out, case=case, control=control, paper_mode=paper_mode, settings=settings,
+        date=file_date(source / "densities.parquet" if source.is_dir() else source),
+    )  # fmt: skip
     if as_json:
         say_json(statistics)
         return
@@ -85,11 +87,13 @@ def agreement(
       ishcount agreement results hand_counts.csv -o agreement
     """
     from ishcount.core.files import write_json
+    from ishcount.report.agreement import write_agreement_figures
     from ishcount.study.agreement import compare_readers
     from ishcount.study.tables_in import read_densities
 
     found = compare_readers(read_densities(a), read_densities(b))
     write_json(out / "agreement.json", found)
+    write_agreement_figures(found, out, name_a=a.stem, name_b=b.stem if b.stem != a.stem else f"{b.stem} (B)")
     if as_json:
         say_json(found)
         return
@@ -101,7 +105,7 @@ def agreement(
     say(table(header, rows))
     say(
         f"differences are A minus B in cells per mm2, matched by {found['matched_by']}; "
-        f"all of it is in {plain(out)}/agreement.json"
+        f"all of it is in {plain(out)}/agreement.json, with figures beside it"
     )
 
 

@@ -24,6 +24,7 @@ DENSITIES: dict[str, str] = {
     "reviewed_ci_low": "float64", "reviewed_ci_high": "float64", "reviewers": "string",
     "mpp_x_um": "float64", "mpp_y_um": "float64", "mpp_source": "string",
     "flags": "string", "ishcount_version": "string", "params_digest": "string", "slide_digest": "string",
+    "protocol_digest": "string",
 }  # fmt: skip
 
 DOTS: dict[str, str] = {

@@ -13,9 +13,11 @@ import pandas as pd
 from ishcount._version import __version__
 from ishcount.core.flags import Flag, names
 from ishcount.core.tissue_map import RegionKind, TissueMap
+from ishcount.params import protocol_digest
 from ishcount.quantify.job import Plan, SlideJob
 from ishcount.slide.digest import slide_digest
-from ishcount.steps.density import densities_from_tables
+from ishcount.steps.cells import Ownership
+from ishcount.steps.density import copy_score, densities_from_tables, in_compartment
 from ishcount.steps.evidence import training_prevalence
 
 SWEEP_CUTS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -28,7 +30,7 @@ def summarise(
     tissue: TissueMap,
     cells: pd.DataFrame,
     dots: pd.DataFrame,
-    owners: Mapping[str, npt.NDArray[np.uint32]],
+    owners: Mapping[Ownership, npt.NDArray[np.uint32]],
 ) -> dict[str, Any]:
     """The slide's summary as plain data, keys in the order of the contract."""
     counting: dict[str, Any] = {
@@ -78,6 +80,7 @@ def summarise(
         "digests": {
             "slide": job.slide_digest or slide_digest(job.slide),
             "params": job.params.digest(),
+            "protocol": protocol_digest(job.params.protocol),
             "ishcount_version": __version__,
         },
     }
@@ -96,7 +99,7 @@ def _marker(
     dots: pd.DataFrame,
     regions: pd.DataFrame,
     rows: pd.DataFrame,
-    owners: Mapping[str, npt.NDArray[np.uint32]],
+    owners: Mapping[Ownership, npt.NDArray[np.uint32]],
 ) -> dict[str, Any]:
     row = rows[(rows["marker"] == marker) & (rows["compartment"] == "tissue")].iloc[0]
     mine = dots[dots["marker"] == marker]
@@ -135,20 +138,34 @@ def _sensitivity(
     cells: pd.DataFrame,
     dots: pd.DataFrame,
     regions: pd.DataFrame,
-    owners: Mapping[str, npt.NDArray[np.uint32]],
+    owners: Mapping[Ownership, npt.NDArray[np.uint32]],
 ) -> list[dict[str, Any]]:
-    """Counts in tissue under other cuts, copies and ownership rules."""
-    only = cells[["cell_id", "compartment", f"{marker}_score"]]
-    tissue = regions[regions["compartment"] == "tissue"]
+    """Counts in tissue under other cuts, copies and ownership rules.
+
+    A cell holds k copies at a cut when the score of its k-th best copy reaches it, so each rule needs its
+    dots sorted once; `densities_from_tables` gives the same numbers (tests/unit/quantify).
+    """
+    area = float(regions.loc[regions["compartment"] == "tissue", "area_mm2"].iloc[0])
+    in_tissue = in_compartment(cells["compartment"].to_numpy(dtype=object), "tissue")
+    score = dots["score"].to_numpy()
+    mine = np.flatnonzero((dots["marker"] == marker).to_numpy() & (score >= np.float32(min(SWEEP_CUTS))))
+    copies = dots["n_copies"].to_numpy()[mine]
     sweep = []
-    mine = (dots["marker"] == marker).to_numpy()
     for rule, owner in owners.items():
-        owned = dots[mine].assign(cell_id=owner[mine])
-        owned = owned[owned["score"] >= min(SWEEP_CUTS)]
+        best = {
+            k: copy_score(owner[mine], score[mine], copies, len(cells), k)[in_tissue] for k in SWEEP_MIN_DOTS
+        }
         for cut, min_dots in product(SWEEP_CUTS, SWEEP_MIN_DOTS):
-            row = densities_from_tables(only, owned, tissue, cut=cut, min_dots=min_dots).iloc[0]
-            entry = {"dot_cut": cut, "min_dots": min_dots, "ownership": rule}
-            sweep.append(entry | {name: row[name] for name in ("n_positive", "positive_per_mm2")})
+            n_positive = int(np.count_nonzero(best[min_dots] >= np.float32(cut)))
+            sweep.append(
+                {
+                    "dot_cut": cut,
+                    "min_dots": min_dots,
+                    "ownership": rule,
+                    "n_positive": n_positive,
+                    "positive_per_mm2": n_positive / area if area > 0 else np.nan,
+                }
+            )
     return sweep
 
 

@@ -20,7 +20,7 @@ def confounding(
     patients: pd.DataFrame, densities: pd.DataFrame, statistics: Mapping[str, Any], settings: StatisticsParams
 ) -> list[dict[str, Any]]:
     """One entry per marker and known covariate: `imbalance` between the groups, the `adjusted` difference,
-    and for labels the primary test with each one `left_out`.
+    for labels the primary test with each one `left_out`, and one of `points` per patient for the figure.
 
     `separates_groups`: no value occurs in both groups though patients share values: nothing can be adjusted.
 
@@ -75,6 +75,11 @@ def _check(
     is_case = (known["group"] == case).tolist()
     entry: dict[str, Any] = {"n": len(known), "imbalance": imbalance(labels, is_case)}
     y = known[measure].tolist()
+    sides = known["group"].astype(str).tolist()
+    entry["points"] = [
+        {"value": value, "density": density, "group": group}
+        for value, density, group in zip(labels, y, sides, strict=True)
+    ]
     entry["adjusted"] = adjusted_difference(y, is_case, {name: labels}, confidence=settings.confidence)
     ours, theirs = (
         {v for v, own in zip(labels, is_case, strict=True) if own == side} for side in (True, False)

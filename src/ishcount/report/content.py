@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from ishcount.core.flags import MEANING, Flag
-from ishcount.report import blanks, methods
+from ishcount.params import protocol_digest
+from ishcount.report import blanks, least_copies, methods
 from ishcount.report.answers import Answer, Doubt, answers, doubts, slide_answers
 from ishcount.report.checklists import Checklist, checklists
+from ishcount.report.dates import in_words
 from ishcount.report.printed import (
     Table,
     as_printed,
@@ -21,7 +24,6 @@ from ishcount.report.printed import (
     printed_slides,
     printed_statistics,
 )
-from ishcount.report.protocol import protocol_digest
 from ishcount.report.workbook import parameters_table
 from ishcount.stats.wording import format_estimate, format_p, paper_lines, why_welch_differs
 
@@ -67,12 +69,15 @@ def make_report(
     statistics: Mapping[str, Any] | None,
     run: Mapping[str, Any],
     title: str,
+    date: datetime | None = None,
 ) -> Report:
-    """The report of a study. patients: as `stats.patients.patient_densities` gives them (empty: none)."""
+    """The report of a study. patients: as `stats.patients.patient_densities` gives them (empty: none); date:
+    of the newest input.
+    """
     versions = dict(run.get("versions") or {})
     return Report(
         title=title,
-        subtitle=_subtitle(densities, patients),
+        subtitle=_subtitle(densities, patients, date),
         answers=tuple(answers(statistics) if statistics else slide_answers(densities)),
         doubts=tuple(doubts(densities, statistics, params=params)),
         remarks=tuple(_remarks(statistics, params)),
@@ -80,17 +85,18 @@ def make_report(
         methods=tuple(methods.methods_text(densities, summaries, params, statistics, versions)),
         limitations=tuple(methods.limitations(densities, statistics, summaries)),
         checklists=tuple(checklists(methods.facts(densities, summaries, params, statistics))),
-        provenance=tuple(_provenance(densities, run, params["protocol"])),
+        provenance=(("newest input", in_words(date)), *_provenance(densities, run, params["protocol"])),
         parameters=as_printed("Parameters", parameters_table(params)),
     )
 
 
-def _subtitle(densities: pd.DataFrame, patients: pd.DataFrame) -> str:
+def _subtitle(densities: pd.DataFrame, patients: pd.DataFrame, date: datetime | None) -> str:
     markers = ", ".join(sorted(densities["marker"].dropna().astype(str).unique()))
     people = f"{patients['patient'].nunique()} patients; " if len(patients) else ""
     n_slides = densities["slide_id"].nunique()
     counted = f"{n_slides} slide{'s' if n_slides > 1 else ''}; " if n_slides else ""
-    return f"{people}{counted}{markers}"
+    newest = f"; newest input of {date:%Y-%m-%d}" if date else ""
+    return f"{people}{counted}{markers}{newest}"
 
 
 def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) -> list[str]:
@@ -101,6 +107,7 @@ def _remarks(statistics: Mapping[str, Any] | None, params: Mapping[str, Any]) ->
     ]
     found = [_after_review(c) for c in statistics.get("after_review") or [] if c["compartment"] == "tissue"]
     found += [text for c in compared for text in blanks.remarks(c)]
+    found += least_copies.remarks(statistics.get("least_copies") or [])
     found += [text for c in compared if (text := why_welch_differs(c))]
     if params["statistics"]["paper_mode"]:
         found = [*paper_lines(dict(statistics)), *found]
@@ -130,6 +137,10 @@ def _groups(
             )
             tables = (printed_checks(checks),)
             found.append(TableGroup("confounding", "Could something else explain it?", tables, lines))
+        if tried := statistics.get("least_copies") or []:
+            rate = least_copies.stated_rate(statistics["controls"])
+            tables = (least_copies.printed_copies(tried),)
+            found.append(TableGroup("copies", "How many copies make a positive cell?", tables, rate))
     if len(patients):
         found.append(TableGroup("patients", "Patients", (printed_patients(patients),)))
     quality = [printed_slides(densities)] if densities["slide_id"].notna().any() else []

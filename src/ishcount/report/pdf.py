@@ -7,11 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ishcount.core.files import plain_json, write_bytes
 from ishcount.report.content import Report
+from ishcount.report.dates import UNKNOWN
 from ishcount.report.figures.drawn import Drawn
 from ishcount.report.gallery import SlideGallery
 from ishcount.report.html import TEMPLATES
@@ -27,8 +29,12 @@ def write_pdf(
     figures: Sequence[Drawn] = (),
     thumbnails: Mapping[str, bytes] | None = None,
     galleries: Sequence[SlideGallery] = (),
+    date: datetime | None = None,
 ) -> None:
-    """Write the report for paper: all but the list of parameters. thumbnails: slide_id -> JPEG bytes."""
+    """Write the report for paper: all but the list of parameters. thumbnails: slide_id -> JPEG bytes.
+
+    date: written as the document's own, so that equal results give equal bytes.
+    """
     import typst
 
     with tempfile.TemporaryDirectory(prefix="ishcount-") as name:
@@ -53,8 +59,9 @@ def write_pdf(
         content = json.dumps(plain_json(data), ensure_ascii=False)
         (folder / "data.json").write_text(content, "utf-8")
         shutil.copyfile(TEMPLATES / "report.typ", folder / "report.typ")
-        # Only the fonts inside the wheel, and a fixed date: the same bytes on every machine of a kind.
-        pdf = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=0)
+        # Only the fonts inside the wheel, and the inputs' date: the same bytes on every machine of a kind.
+        seconds = int((date or UNKNOWN).timestamp())
+        pdf = typst.compile(folder / "report.typ", root=folder, ignore_system_fonts=True, timestamp=seconds)
     write_bytes(path, pdf)
 
 

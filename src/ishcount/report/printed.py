@@ -53,10 +53,10 @@ def printed_statistics(statistics: Mapping[str, Any]) -> Table:
                 str(row["quantity"]),
                 _text(row["estimand"]),
                 str(row["role_of_result"]),
-                _number(row["estimate"]),
-                _limits(row["low"], row["high"]),
+                as_number(row["estimate"]),
+                as_limits(row["low"], row["high"]),
                 str(row["p_text"]).removeprefix("P").lstrip("="),
-                _p_only(row["p_holm"]),
+                as_p(row["p_holm"]),
                 _text(row["reason"]),
             ),
             is_primary=row["role_of_result"] == "primary",
@@ -82,9 +82,9 @@ def printed_checks(checks: Sequence[Mapping[str, Any]]) -> Table:
                     str(check["covariate"]).replace("_", " "),
                     str(check["marker"]),
                     str(check["n"]),
-                    _p_only(check["imbalance"]["p"]),
-                    _number(adjusted["estimate"]),
-                    _limits(*(adjusted["ci"] or (None, None))),
+                    as_p(check["imbalance"]["p"]),
+                    as_number(adjusted["estimate"]),
+                    as_limits(*(adjusted["ci"] or (None, None))),
                     "; ".join(
                         dict.fromkeys(filter(None, (check["imbalance"]["reason"], adjusted["reason"])))
                     ),
@@ -110,9 +110,9 @@ def printed_patients(patients: pd.DataFrame) -> Table:
                 str(row["group"]),
                 str(row["marker"]),
                 str(row["n_sections"]),
-                _number(row["n_positive"], 1 if row["n_positive"] % 1 else 0),
-                _number(row["exposure"], 3),
-                _number(row[measure]),
+                as_number(row["n_positive"], 1 if row["n_positive"] % 1 else 0),
+                as_number(row["exposure"], 3),
+                as_number(row[measure]),
                 _text(row["reason"]),
             )
         )
@@ -140,13 +140,13 @@ def printed_slides(densities: pd.DataFrame) -> Table:
                 _text(row["role"]).replace("_", " "),
                 ": ".join(filter(None, (_text(row["status"]), _text(row["reason"])))),
                 _text(row["flags"]).replace(";", ", "),
-                _number(row["n_cells"], 0),
-                _number(row["n_positive"], 0),
-                _number(row["area_mm2"], 3),
-                _number(row["positive_per_mm2"]),
-                _limits(row["ci_low"], row["ci_high"]),
-                _number(row["estimated_per_mm2"]),
-                _number(row["positive_per_mm2_reviewed"]),
+                as_number(row["n_cells"], 0),
+                as_number(row["n_positive"], 0),
+                as_number(row["area_mm2"], 3),
+                as_number(row["positive_per_mm2"]),
+                as_limits(row["ci_low"], row["ci_high"]),
+                as_number(row["estimated_per_mm2"]),
+                as_number(row["positive_per_mm2_reviewed"]),
             )
         )
         for row in table.to_dict("records")
@@ -174,11 +174,11 @@ def printed_controls(controls: Sequence[Mapping[str, Any]]) -> list[Table]:
                 "passed" if entry["passed"] else "not passed",
                 _text(entry["reason"]),
                 _some(entry["linked"]),
-                _number(entry["n_positive"], 0),
-                _number(entry["area_mm2"], 3),
-                _number(entry.get("positive_per_mm2")),
-                _number(entry.get("upper_limit")),
-                _number(entry.get("limit")),
+                as_number(entry["n_positive"], 0),
+                as_number(entry["area_mm2"], 3),
+                as_number(entry.get("positive_per_mm2")),
+                as_number(entry.get("upper_limit")),
+                as_number(entry.get("limit")),
             )
         )
         for entry in judged
@@ -201,12 +201,12 @@ def _printed_limits(limits: Sequence[Mapping[str, Any]]) -> Table:
             (
                 _text(entry["batch"]) or "all",
                 in_words(entry["chromogen"]),
-                _number(entry["n_blanks"], 0),
-                _number(entry["area_mm2"], 3),
-                _number(entry["limit_of_blank"]["estimate"]),
-                _number(entry["limit_of_detection"]["estimate"]),
-                _number(entry["limit_of_quantitation"]["estimate"]),
-                _number(entry["min_dots"]["estimate"], 0),
+                as_number(entry["n_blanks"], 0),
+                as_number(entry["area_mm2"], 3),
+                as_number(entry["limit_of_blank"]["estimate"]),
+                as_number(entry["limit_of_detection"]["estimate"]),
+                as_number(entry["limit_of_quantitation"]["estimate"]),
+                as_number(entry["min_dots"]["estimate"], 0),
                 _text(entry["min_dots"]["reason"]),
             )
         )
@@ -244,7 +244,8 @@ def _text(value: Any) -> str:
     return "" if value is None or value is pd.NA or value != value else str(value)
 
 
-def _number(value: Any, digits: int = 2) -> str:
+def as_number(value: Any, digits: int = 2) -> str:
+    """A number at the digits a reader needs; empty where missing."""
     return (
         ""
         if value is None or value is pd.NA or value != value
@@ -252,7 +253,8 @@ def _number(value: Any, digits: int = 2) -> str:
     )
 
 
-def _limits(low: Any, high: Any) -> str:
+def as_limits(low: Any, high: Any) -> str:
+    """An interval without its level, an open end in words; empty where both limits are missing."""
     if _text(low) == "" and _text(high) == "":
         return ""
     limits = [None if _text(limit) == "" else float(limit) for limit in (low, high)]
@@ -260,7 +262,8 @@ def _limits(low: Any, high: Any) -> str:
     return format_interval(limits, unbounded=sides[0] if sides else None).removeprefix("95% CI, ")
 
 
-def _p_only(p: Any) -> str:
+def as_p(p: Any) -> str:
+    """A P value without the letter, as `<.001`; empty where missing."""
     return "" if _text(p) == "" else format_p(float(p)).removeprefix("P").lstrip("=")
 
 

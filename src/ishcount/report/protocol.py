@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+
+from ishcount.params import protocol_digest
 
 # [protocol] key -> dotted name of the parameter that must agree with it
 _PARAMETERS = {
@@ -21,13 +21,6 @@ _PARAMETERS = {
 _PROSE = ("blinding", "exclusion_rules", "note")  # said in the report; nothing to check
 
 
-def protocol_digest(protocol: Mapping[str, Any]) -> str:
-    """SHA-256 (16 hex digits) of the protocol whatever the order of its keys; empty without one."""
-    if not protocol:
-        return ""
-    return hashlib.sha256(json.dumps(protocol, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def deviations(
     protocol: Mapping[str, Any],
     params: Mapping[str, Any],
@@ -35,7 +28,11 @@ def deviations(
     densities: pd.DataFrame,
 ) -> list[str]:
     """Sentences: what the analysis did that the protocol did not say. A key we cannot check is named too."""
-    found = [*_of_parameters(protocol, params), *_of_exclusions(protocol, densities)]
+    found = [
+        *_of_time(protocol, densities),
+        *_of_parameters(protocol, params),
+        *_of_exclusions(protocol, densities),
+    ]
     comparisons = list(statistics["comparisons"]) if statistics else []
     markers = sorted({str(c["marker"]) for c in comparisons})
     primary = protocol.get("primary_marker")
@@ -58,6 +55,21 @@ def deviations(
         f"{key} = {_said(value)} was not checked." for key, value in protocol.items() if key not in checked
     ]
     return found
+
+
+def _of_time(protocol: Mapping[str, Any], densities: pd.DataFrame) -> Iterator[str]:
+    """Slides that were counted under another protocol, or under none."""
+    if "protocol_digest" not in densities:
+        return
+    counted = densities[densities["positive_per_mm2"].notna()].drop_duplicates("slide_id")
+    now = protocol_digest(protocol)
+    for digest, slides in counted.groupby(counted["protocol_digest"].fillna("").astype(str)):
+        if digest != now:
+            then = f"the protocol {digest}" if digest else "no protocol"
+            yield (
+                f"{len(slides)} of {len(counted)} slides were counted under {then}; "
+                f"{now or 'none'} is in force now."
+            )
 
 
 def _of_parameters(protocol: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:

@@ -12,27 +12,27 @@ import pandas as pd
 
 from ishcount.core.errors import UsageError
 from ishcount.core.files import write_json
-from ishcount.params import Params
+from ishcount.params import Params, protocol_digest
 from ishcount.report.blanks import with_blanks
 from ishcount.report.confounding import confounding, rows_of
 from ishcount.report.content import Report, make_report
+from ishcount.report.dates import UNKNOWN, newest_input
 from ishcount.report.figures import effects, groups
+from ishcount.report.figures.covariates import draw_covariates
 from ishcount.report.figures.drawn import Drawn
 from ishcount.report.gallery import galleries, paths_of, thumbnail
 from ishcount.report.html import write_html
+from ishcount.report.least_copies import copies_tried
 from ishcount.report.pdf import write_pdf
-from ishcount.report.protocol import protocol_digest
 from ishcount.report.statistics_table import statistics_table
 from ishcount.report.tables import qc_table, sensitivity_table
 from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
 from ishcount.result import StudyResult, load_result
+from ishcount.review.audited import write_audits
 from ishcount.stats.compare import compare_groups
 from ishcount.stats.patients import patient_densities
 from ishcount.stats.settings import StatisticsParams
 from ishcount.study.controls import control_gate
-
-# XLSX wants a date of making; equal results must give equal bytes, so it is this one.
-FIXED_DATE = datetime(2000, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class _Inputs:
     statistics: Mapping[str, Any] | None
     run: Mapping[str, Any]
     title: str
+    date: datetime | None
 
 
 def write_report(
@@ -65,10 +66,15 @@ def write_report(
     result = load_result(out)
     settings = _settings(result.params.statistics, case, control, paper_mode)
     statistics, patients = _compare(result.densities, settings)
+    write_audits(result.folder, result)
     if statistics is not None:
-        statistics["controls"] = control_gate(result.densities).controls
+        min_dots = result.params.density.min_dots
+        statistics["controls"] = control_gate(result.densities, min_dots=min_dots).controls
         statistics["comparisons"] = with_blanks(statistics, patients, result.densities)
         statistics["confounding"] = confounding(patients, result.densities, statistics, settings)
+        statistics["least_copies"] = copies_tried(
+            result.densities, statistics, min_dots=min_dots, settings=settings
+        )
         statistics["after_review"] = _after_review(result.densities, settings)
         statistics["design"]["protocol"] = dict(result.params.protocol)
         statistics["design"]["protocol_digest"] = protocol_digest(result.params.protocol)
@@ -81,6 +87,7 @@ def write_report(
         statistics=statistics,
         run=result.run,
         title=_title(statistics, result.densities),
+        date=newest_input(result.run, [slide.folder for _, slide in sorted(result.slides.items())]),
     )
     _write_all(result.folder, inputs, result if with_gallery else None)
     return statistics
@@ -94,10 +101,12 @@ def write_comparison(
     control: str | None = None,
     paper_mode: bool = False,
     settings: StatisticsParams | None = None,
+    date: datetime | None = None,
 ) -> dict[str, Any]:
     """Statistics, figures, workbook and report of a table of densities made anywhere.
 
     table: `patient`, `group`, `marker` and either `n_positive` with `area_mm2` or `positive_per_mm2` alone.
+    date: of the table, for the report.
     Raises UsageError when it lacks columns or the groups are not named.
     """
     used = _settings(settings or StatisticsParams(), case, control, paper_mode)
@@ -114,6 +123,7 @@ def write_comparison(
         statistics=statistics,
         run={},
         title=_title(statistics, table),
+        date=date,
     )
     _write_all(folder, inputs, None)
     return statistics
@@ -158,6 +168,7 @@ def _write_all(folder: Path, inputs: _Inputs, result: StudyResult | None) -> Non
         statistics=inputs.statistics,
         run=inputs.run,
         title=inputs.title,
+        date=inputs.date,
     )
     figures = draw_all(inputs.patients, inputs.statistics, inputs.densities, inputs.summaries, inputs.params)
     for figure in figures:
@@ -169,7 +180,9 @@ def _write_all(folder: Path, inputs: _Inputs, result: StudyResult | None) -> Non
         pictures = {name: picture for name, picture in found.items() if picture is not None}
         crops = list(galleries(result.slides, paths_of(inputs.run)))
     write_html(folder / "report.html", report, figures=figures, thumbnails=pictures, galleries=crops)
-    write_pdf(folder / "report.pdf", report, figures=figures, thumbnails=pictures, galleries=crops)
+    write_pdf(
+        folder / "report.pdf", report, figures=figures, thumbnails=pictures, galleries=crops, date=inputs.date
+    )
 
 
 def draw_all(
@@ -191,7 +204,10 @@ def draw_all(
             found += [groups.draw_estimation(unpaired, c, case=case, control=control) for c in compared]
             found += [effects.draw_forest(compared), *(effects.draw_tipping(c) for c in compared)]
             checks = statistics.get("confounding") or []
-            found += [effects.draw_adjusted(c["marker"], rows_of(checks, c["marker"])) for c in compared]
+            for marker in [c["marker"] for c in compared]:
+                mine = [check for check in checks if check["marker"] == marker]
+                found.append(draw_covariates(marker, mine, case=case, control=control))
+                found.append(effects.draw_adjusted(marker, rows_of(checks, marker)))
         paired = tissue[tissue["pair"] == "during"]
         found += [groups.draw_pairs(tissue, str(marker)) for marker in sorted(paired["marker"].unique())]
         targets = densities[densities["role"].fillna("target") == "target"]
@@ -224,7 +240,7 @@ def _write_workbook(path: Path, inputs: _Inputs, report: Report, figures: Sequen
     lines = [f"{answer.finding}. {' '.join(answer.sentences)}" for answer in report.answers]
     lines += [f"{doubt.level.capitalize()}: {doubt.text}" for doubt in report.doubts]
     front = Front(report.title, lines or [report.without_answer], figures[0].png if figures else None)
-    write_workbook(path, sheets, front=front, created=FIXED_DATE)
+    write_workbook(path, sheets, front=front, created=inputs.date or UNKNOWN)
 
 
 def _as_densities(table: pd.DataFrame) -> pd.DataFrame:

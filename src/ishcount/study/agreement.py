@@ -33,7 +33,9 @@ def compare_readers(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
             "within_groups": within_groups(first, second, groups.astype(str).tolist())
             if (groups != "").any()
             else {},
-            "pairs": rows[[key, f"{MEASURE}_a", f"{MEASURE}_b"]].to_dict("records"),
+            "pairs": rows.assign(group=groups.astype(str))[
+                [key, "group", f"{MEASURE}_a", f"{MEASURE}_b"]
+            ].to_dict("records"),
         }
     return {"matched_by": key, "measure": MEASURE, "n_pairs": len(pairs), "markers": markers}
 

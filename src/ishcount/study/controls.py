@@ -41,16 +41,21 @@ class Gate:
     doubts: dict[str, Flag]
 
 
-def control_gate(densities: pd.DataFrame) -> Gate:
-    """Judge every control of a table of densities and name the targets that no passing control stands for."""
+def control_gate(densities: pd.DataFrame, *, min_dots: int = 1) -> Gate:
+    """Judge every control of a table of densities and name the targets that no passing control stands for.
+
+    min_dots: the number of copies at which `n_positive` was counted.
+    """
     rows = densities[densities["compartment"] == "tissue"]
     rows = rows[~rows["marker"].str.contains("+", regex=False)]
     targets = rows[rows["role"] == TARGET]
     linked_to: dict[str, list[tuple[str, bool]]] = {}
     entries: list[dict[str, Any]] = []
     for role in (NEGATIVE, POSITIVE):
-        for _, control in rows[rows["role"] == role].iterrows():
-            linked = targets[_is_linked(control, targets)]
+        controls = rows[rows["role"] == role]
+        stand_for = _links(controls, targets)
+        for place, (_, control) in enumerate(controls.iterrows()):
+            linked = targets[[place in found for found in stand_for]]
             entry = _judge(control, linked, role)
             entries.append(entry)
             for slide_id in entry["linked"]:
@@ -58,7 +63,7 @@ def control_gate(densities: pd.DataFrame) -> Gate:
     doubts = {
         str(slide_id): _doubt(linked_to.get(str(slide_id), [])) for slide_id in targets["slide_id"].unique()
     }
-    return Gate(entries + _limits(rows[rows["role"] == NEGATIVE]), doubts)
+    return Gate(entries + _limits(rows[rows["role"] == NEGATIVE], min_dots), doubts)
 
 
 def with_control_flags(densities: pd.DataFrame, gate: Gate) -> pd.DataFrame:
@@ -79,16 +84,30 @@ def _set(text: Any, doubt: Flag) -> str | None:
     return names((found & ~CONTROL_FLAGS) | doubt)
 
 
-def _is_linked(control: pd.Series[Any], targets: pd.DataFrame) -> pd.Series[bool]:
-    """Targets a control stands for: those it names, else its patient's, else its batch's."""
-    named = _text(control, "control_for")
-    if named:
-        return targets["slide_id"].isin([part.strip() for part in named.split(";")])
-    for column in ("patient", "batch"):
-        value = _text(control, column)
-        if value and column in targets and (targets[column] == value).any():
-            return (targets[column] == value).fillna(False)
-    return pd.Series(False, index=targets.index)
+def _links(controls: pd.DataFrame, targets: pd.DataFrame) -> list[set[int]]:
+    """The controls (by place) that stand for each target: those that name it, else its patient's, else its
+    batch's. A control that names its targets stands for no other; one of a patient without targets, or of
+    another patient of the batch, serves every target of the batch that has none of its own.
+    """
+    named = [
+        {name.strip() for name in _text(control, "control_for").split(";")} - {""}
+        for _, control in controls.iterrows()
+    ]
+    shared = {
+        column: [_text(control, column) for _, control in controls.iterrows()]
+        for column in ("patient", "batch")
+    }
+    found = []
+    for _, target in targets.iterrows():
+        ways = [[str(target["slide_id"]) in names for names in named]]
+        for column, values in shared.items():
+            own = _text(target, column)
+            ways.append(
+                [own != "" and value == own and not names for value, names in zip(values, named, strict=True)]
+            )
+        best = next((way for way in ways if any(way)), [])
+        found.append({place for place, linked in enumerate(best) if linked})
+    return found
 
 
 def _text(row: pd.Series[Any], column: str) -> str:
@@ -150,7 +169,7 @@ def _doubt(linked: Sequence[tuple[str, bool]]) -> Flag:
     return doubt if all(passed for _, passed in linked) else doubt | Flag.CONTROL_FAILED
 
 
-def _limits(blanks: pd.DataFrame) -> list[dict[str, Any]]:
+def _limits(blanks: pd.DataFrame, min_dots: int) -> list[dict[str, Any]]:
     """Per batch and dye of the blanks: limits of blank, detection and quantitation, and `min_dots`."""
     usable = blanks[blanks["n_positive"].notna() & (blanks["area_mm2"] > 0)]
     if usable.empty:
@@ -164,9 +183,11 @@ def _limits(blanks: pd.DataFrame) -> list[dict[str, Any]]:
     for key, part in usable.groupby([batch, usable["chromogen"].astype("string").fillna("")], sort=True):
         areas = part["area_mm2"].astype(float).tolist()
         counts = {
-            k: part[name].astype(int).tolist() for k, name in _COPIES.items() if part[name].notna().all()
+            k: part[name].astype(int).tolist()
+            for k, name in counts_by_copies(min_dots).items()
+            if part[name].notna().all()
         }
-        blank = limit_of_blank(counts[1], areas)
+        blank = limit_of_blank(counts[min_dots], areas)
         found.append({
             "role": "limits",
             "batch": str(key[0]) or None,
@@ -181,4 +202,7 @@ def _limits(blanks: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-_COPIES = {1: "n_positive", 2: "n_positive_2", 3: "n_positive_3"}
+def counts_by_copies(min_dots: int) -> dict[int, str]:
+    """Copies a cell needs -> the column that counts such cells, from `min_dots` upwards."""
+    stricter = {k: f"n_positive_{k}" for k in (2, 3) if k > min_dots}
+    return {min_dots: "n_positive", **stricter}

@@ -49,7 +49,8 @@ def refresh_reviews(out: Path) -> list[str]:
     if changed:
         table = pd.concat(parts, ignore_index=True)
         if study.densities["flags"].fillna("").str.contains("CONTROL_").any():
-            table = with_control_flags(table, control_gate(table))
+            min_dots = study.params.density.min_dots
+            table = with_control_flags(table, control_gate(table, min_dots=min_dots))
         write_densities(study.folder, table)
     return problems
 

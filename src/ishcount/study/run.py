@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ishcount._version import __version__
 from ishcount.core import files
 from ishcount.core.errors import Stopped, UsageError
-from ishcount.params import Params, params_toml, read_params
+from ishcount.params import Params, params_toml, protocol_digest, read_params
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
 from ishcount.slide.source import shown
@@ -205,7 +205,9 @@ class _Run:
             mine = {slide.slide_id for slide in self.slides}
             tables.append(others[~others["slide_id"].isin(mine)])
         table = pd.concat([table for table in tables if len(table)], ignore_index=True)
-        return table if keep_others else with_control_flags(table, control_gate(table))
+        if keep_others:
+            return table
+        return with_control_flags(table, control_gate(table, min_dots=self.params.density.min_dots))
 
     def _about(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """What differs between equal runs: when, where, how long, and the paths on this machine."""
@@ -222,6 +224,7 @@ class _Run:
             },
             "versions": {name: found for name in VERSIONED if (found := _version(name))},
             "params_digest": self.params.digest(),
+            "protocol_digest": protocol_digest(self.params.protocol),
             "params": self.params.model_dump(mode="json"),
             "slides": [_about_slide(outcome, self.options.names_hidden) for outcome in outcomes],
         }  # fmt: skip
@@ -234,6 +237,7 @@ def _rows(outcome: Outcome, params: Params) -> pd.DataFrame:
     return failed_rows(
         job.slide_id, outcome.slide.sheet_rows, dict(job.markers), status=outcome.status,
         error_code=outcome.error_code, reason=outcome.reason, params_digest=params.digest(),
+        protocol_digest=protocol_digest(params.protocol),
     )  # fmt: skip
 
 
@@ -241,6 +245,7 @@ def _about_slide(outcome: Outcome, names_hidden: bool) -> dict[str, Any]:
     return {
         "slide_id": outcome.slide.slide_id,
         "path": None if names_hidden else shown(outcome.slide.job.slide),
+        "modified_utc": None if names_hidden else _modified_utc(outcome.slide.job.slide),
         "folder": outcome.slide.job.folder.name,
         "status": outcome.status,
         "error_code": outcome.error_code,
@@ -249,6 +254,14 @@ def _about_slide(outcome: Outcome, names_hidden: bool) -> dict[str, Any]:
         "megapixels_counted": round(outcome.megapixels, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.seconds.items()},
     }
+
+
+def _modified_utc(slide: str) -> str | None:
+    """When a slide's file was last written, for the date of the report; None where there is none to ask."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(Path(slide).stat().st_mtime))
+    except (OSError, ValueError):
+        return None
 
 
 def _version(package: str) -> str | None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ishcount.core import tables
-from ishcount.params import Params
+from ishcount.params import Params, protocol_digest
 from ishcount.report.answers import answers, doubts, slide_answers
 
 PARAMS = Params().model_dump(mode="json")
@@ -62,7 +62,8 @@ def test_a_clean_study_raises_only_the_missing_protocol() -> None:
     statistics = {"comparisons": [comparison(0.01)]}
     assert [doubt.level for doubt in doubts(densities(), statistics, params=PARAMS)] == ["note"]
     fixed = PARAMS | {"protocol": {"test": "permutation"}}
-    assert doubts(densities(), statistics, params=fixed) == []
+    counted_under_it = densities().assign(protocol_digest=protocol_digest(fixed["protocol"]))
+    assert doubts(counted_under_it, statistics, params=fixed) == []
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ishcount.params import make_params
-from ishcount.report.protocol import deviations, protocol_digest
+from ishcount.params import make_params, protocol_digest
+from ishcount.report.protocol import deviations
 
 PARAMS = make_params({"density": {"dot_cut": 0.9, "min_dots": 1}}).model_dump(mode="json")
 DENSITIES = pd.DataFrame(
@@ -52,3 +52,26 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert protocol_digest({"a": 1, "b": [2]}) == protocol_digest({"b": [2], "a": 1})
     assert protocol_digest({"a": 1}) != protocol_digest({"a": 2})
     assert protocol_digest({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "words"),
+    [
+        (None, {"cut": 0.9}, "1 of 1 slides were counted under no protocol; "),
+        ("0123456789abcdef", {"cut": 0.9}, "under the protocol 0123456789abcdef; "),
+        ("0123456789abcdef", {}, "under the protocol 0123456789abcdef; none is in force now."),
+    ],
+)
+def test_a_protocol_that_came_after_the_counting_is_said(
+    then: str | None, now: dict[str, Any], words: str
+) -> None:
+    found = deviations(now, PARAMS, STATISTICS, DENSITIES.assign(protocol_digest=then))
+    assert len(found) == 1
+    assert words in found[0]
+
+
+def test_slides_counted_under_the_protocol_in_force_are_no_deviation() -> None:
+    protocol = {"cut": 0.9}
+    table = DENSITIES.assign(protocol_digest=protocol_digest(protocol))
+    assert deviations(protocol, PARAMS, STATISTICS, table) == []
+    assert deviations({}, PARAMS, STATISTICS, DENSITIES.assign(protocol_digest=None)) == []

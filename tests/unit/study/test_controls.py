@@ -67,23 +67,39 @@ def test_too_little_control_tissue_does_not_pass_and_says_so() -> None:
     assert "too few to show less" in entry["reason"]
 
 
+def linked(*controls: dict[str, Any]) -> dict[str, list[str]]:
+    """control -> targets it stands for, of three targets: patients p1 to p3, batches b1, b1, b2."""
+    targets = [{"slide_id": name, "patient": patient, "batch": batch}
+               for name, patient, batch in (("a", "p1", "b1"), ("b", "p2", "b1"), ("c", "p3", "b2"))]  # fmt: skip
+    given = [{"control_for": None, "batch": None} | row for row in [*targets, *controls]]
+    table = rows(*given).astype({"batch": "string", "control_for": "string"})
+    return {
+        entry["slide_id"]: entry["linked"] for entry in control_gate(table).controls if "slide_id" in entry
+    }
+
+
 def test_named_links_come_before_the_patient_and_the_patient_before_the_batch() -> None:
-    targets = [
-        {"slide_id": "a", "patient": "p1"},
-        {"slide_id": "b", "patient": "p2"},
-        {"slide_id": "c", "patient": "p3"},
-    ]
+    assert linked(control(control_for="c; b", patient="p1", batch="b1")) == {"neg": ["b", "c"]}
+    assert linked(control(patient="p1")) == {"neg": ["a"]}
+    assert linked(control(patient="p9", batch="b1")) == {"neg": ["a", "b"]}
+    assert linked(control(patient="p9", batch="b9")) == {"neg": []}
 
-    def linked(**more: Any) -> list[str]:
-        table = rows(*targets, control(**more)).assign(
-            batch=pd.Series(["b1", "b1", "b2", "b1"], dtype="string"),
-            control_for=pd.Series([None, None, None, more.get("control_for")], dtype="string"),
-        )
-        return list(control_gate(table).controls[0]["linked"])
 
-    assert linked(control_for="c; b", patient="p1") == ["b", "c"]
-    assert linked(patient="p1") == ["a"]
-    assert linked(patient="p9") == ["a", "b"]
+def test_the_control_of_one_patient_serves_batch_mates_who_have_none() -> None:
+    assert linked(control(patient="p1", batch="b1")) == {"neg": ["a", "b"]}
+    own = control(slide_id="own", patient="p2", batch="b1")
+    assert linked(control(patient="p1", batch="b1"), own) == {"neg": ["a"], "own": ["b"]}
+
+
+def test_a_target_named_by_one_control_leaves_those_of_its_patient_and_batch() -> None:
+    named = control(slide_id="named", control_for="a", patient="p3")
+    assert linked(control(patient="p1", batch="b1"), named) == {"neg": ["b"], "named": ["a"]}
+
+
+def test_positive_and_negative_controls_are_linked_apart() -> None:
+    positive = {"slide_id": "pos", "role": "positive_control", "marker": "PPIB", "acd_score": 2}
+    found = linked(control(patient="p9", batch="b1"), positive | {"patient": "p1", "batch": "b1"})
+    assert found == {"neg": ["a", "b"], "pos": ["a", "b"]}
 
 
 def test_a_failed_control_shows_nothing() -> None:
