@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import shapely
 from napari.layers import Image, Labels, Points, Shapes
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap
 
 from ishcount.core.units import PixelSize
 from ishcount.review.outlines import WHOLE
 from ishcount_napari.heat import BIN_UM, density_picture
-from ishcount_napari.lut import LookUpTable, LookUpView, colour_of_value, open_labels
+from ishcount_napari.lut import LookUpTable, LookUpView, colours_of_values, open_labels
 from ishcount_napari.place import box_in_world, image_place, to_world
 from ishcount_napari.pyramid import LevelArray
 from ishcount_napari.session import Session
@@ -226,12 +226,11 @@ class ReviewLayers:
             levels, size_um = open_labels(path)
         else:  # results without pictures have tables only
             levels, size_um = [np.zeros((1, 1), np.uint32)], 1.0
-        colours: dict[Any, Any] = {None: (0, 0, 0, 0), **colour_of_value()}
         layer = Labels(
             [LookUpView(level, self.table) for level in levels],
             name=NAMES["cells"],
             multiscale=True,
-            colormap=DirectLabelColormap(color_dict=colours),
+            colormap=CyclicLabelColormap(colors=colours_of_values()),  # a direct one compiles for 2 s first
             opacity=0.9,
             **image_place(PixelSize(size_um, size_um)),
         )

@@ -74,11 +74,9 @@ class LookUpView:
         return whole if dtype is None else whole.astype(dtype)
 
 
-def colour_of_value() -> dict[int, tuple[float, float, float, float]]:
-    """Colour of every value a `LookUpTable` can hold."""
-    return {
-        look * SHADES + shade: COLOURS[name] for look, name in enumerate(LOOKS) for shade in range(SHADES)
-    }
+def colours_of_values() -> NDArray[np.float32]:
+    """Colour (n, 4: red, green, blue, alpha) of every value a `LookUpTable` can hold; row 0 is no colour."""
+    return np.repeat(np.array([COLOURS[name] for name in LOOKS], np.float32), SHADES, axis=0)
 
 
 def open_labels(folder: Path) -> tuple[list[Any], float]:
