@@ -9,7 +9,6 @@ a spreadsheet would run as a formula gets a leading apostrophe, which `read_csv`
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -17,7 +16,9 @@ import re
 import shutil
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,19 +57,24 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there is synced and moved into place at the end."""
+def replacing(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there is synced and moved into place at the end.
+
+    synced False: for files with a checksum that are cheap to make again after a power failure.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+            if synced:
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        if synced:
+            _sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -161,20 +167,35 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays with a checksum in front, so that a damaged file is found when it is read."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    content = buffer.getvalue()
-    write_bytes(path, hashlib.sha256(content).digest() + content)
+    """Write named arrays, each with a checksum, so that a damaged file is found when it is read.
+
+    Not synced to disk: it holds parts of a result, found damaged and made again after a power failure.
+    """
+    with replacing(path, synced=False) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays as `write_arrays` wrote them; ValueError when the file is not whole."""
-    raw = path.read_bytes()
-    if hashlib.sha256(raw[32:]).digest() != raw[:32]:
-        raise ValueError(f"{path.name} is damaged")
-    with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def read_arrays(path: Path, only: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Arrays (all, or those named in `only`) as `write_arrays` wrote them; ValueError when damaged."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if only is None or name in only}
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.name} is damaged") from error
+
+
+def write_array(path: Path, array: np.ndarray, *, synced: bool = True) -> None:
+    """Write one array so that `map_array` can read parts of it."""
+    with replacing(path, synced=synced) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def map_array(path: Path) -> np.ndarray:
+    """An array on disk, read-only: only the parts that are used come into memory."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except ValueError:  # nothing in it, which cannot be mapped
+        return np.asarray(np.load(path, allow_pickle=False))
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:

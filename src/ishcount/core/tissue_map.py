@@ -60,9 +60,12 @@ class TissueMap:
 
     def n_px(self, mask: Array) -> int:
         """Level-0 pixels under a mask, exactly: cells at the right and lower edge may cover fewer."""
-        rows = np.minimum(self.factor_px, self.height_px - np.arange(mask.shape[0]) * self.factor_px)
-        cols = np.minimum(self.factor_px, self.width_px - np.arange(mask.shape[1]) * self.factor_px)
-        return int(rows.astype(np.int64) @ (mask.astype(np.int64) @ cols.astype(np.int64)))
+        if mask.size == 0:
+            return 0
+        last_row = self.height_px - (mask.shape[0] - 1) * self.factor_px
+        last_col = self.width_px - (mask.shape[1] - 1) * self.factor_px
+        in_row = np.count_nonzero(mask[:, :-1], axis=1) * self.factor_px + mask[:, -1] * last_col
+        return int(in_row[:-1].sum() * self.factor_px + in_row[-1] * last_row)
 
     def area_mm2(self, mask: Array) -> float:
         """Area under a mask in mm2."""
@@ -88,10 +91,14 @@ class TissueMap:
         """Section numbers at positions in um."""
         return self.section[self._cell(x_um, y_um)]
 
+    def compartment_code_at(self, x_um: Array, y_um: Array) -> Array:
+        """Places in `compartment_names` at positions in um."""
+        return self.compartment[self._cell(x_um, y_um)]
+
     def compartment_at(self, x_um: Array, y_um: Array) -> Array:
         """Names of compartments at positions in um; `tissue` where none was found."""
         names = np.array([name or "tissue" for name in self.compartment_names], dtype=object)
-        return names[self.compartment[self._cell(x_um, y_um)]]
+        return names[self.compartment_code_at(x_um, y_um)]
 
     def depth_at(self, x_um: Array, y_um: Array) -> Array:
         """Depth below the dermo-epidermal junction in um, NaN where there is none."""

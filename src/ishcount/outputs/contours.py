@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -35,6 +35,11 @@ class Contours:
     def ring(self, index: int) -> NDArray[np.int32]:
         """Vertices (k, 2) of outline `index`, x then y; k is 0 where the cell has no pixels."""
         return self.vertices[self.offsets[index] : self.offsets[index + 1]]
+
+    def part(self, first: int, stop: int) -> Contours:
+        """Outlines `first` to `stop` - 1."""
+        offsets = self.offsets[first : stop + 1]
+        return Contours(offsets - offsets[0], self.vertices[offsets[0] : offsets[-1]])
 
 
 def trace_contours(
@@ -88,6 +93,20 @@ def trace_by_bands(
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1)
     vertices = np.concatenate([piece.vertices for piece in pieces]) if pieces else np.zeros((0, 2), np.int32)
     return Contours(offsets.astype(np.int64), vertices)
+
+
+def in_order(pieces: Sequence[tuple[NDArray[np.int64], Contours]], *, first_id: int, n: int) -> Contours:
+    """Outlines of `n` cells from `first_id` on by id, from pieces of (rising ids, their outlines)."""
+    lengths, starts = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    n_before = 0
+    for ids, contours in pieces:
+        lengths[ids - first_id] = np.diff(contours.offsets)
+        starts[ids - first_id] = contours.offsets[:-1] + n_before
+        n_before += len(contours.vertices)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    vertices = [contours.vertices for _, contours in pieces] or [np.zeros((0, 2), np.int32)]
+    taken = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return Contours(offsets, np.concatenate(vertices)[taken])
 
 
 @cache

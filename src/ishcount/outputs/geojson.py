@@ -7,7 +7,7 @@ the file with File > Import objects from file, or by drag and drop on the slide.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,15 @@ def write_cells_geojson(
     *,
     markers: Sequence[str],
     pixel_size: PixelSize,
-    nuclei: Contours,
-    outlines: Contours | None = None,
+    nuclei: Contours | Iterable[Contours],
     slide_digest: str = "",
     even_if_large: bool = False,
 ) -> bool:
     """Write the cells; False, and nothing written, when there are more than `MOST_CELLS` and nobody insisted.
 
-    cells: as `cells.parquet`, row i is cell i + 1. pixel_size: of level 0. nuclei, outlines: ring i belongs
-    to row i; without `outlines` the nucleus stands for the cell. slide_digest: makes ids unique between
-    slides; a cell keeps its id when the slide is counted again with the same result.
+    cells: as `cells.parquet`, row i is cell i + 1. pixel_size: of level 0. nuclei: ring i belongs to row i,
+    in one piece or in consecutive ones; the nucleus stands for the cell. slide_digest: makes ids unique
+    between slides; a cell keeps its id when the slide is counted again with the same result.
     """
     if len(cells) > MOST_CELLS and not even_if_large:
         return False
@@ -52,51 +51,58 @@ def write_cells_geojson(
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(b'{"type":"FeatureCollection","features":[')
         separator = b"\n"
-        features = _features(cells, markers, pixel_size, nuclei, outlines, slide_digest)
-        for feature in features:
-            file.write(separator + encode(feature))
-            separator = b",\n"
+        for piece, rows in _pieces(cells, nuclei):
+            for feature in _features(rows, markers, pixel_size, piece, slide_digest):
+                file.write(separator + encode(feature))
+                separator = b",\n"
         file.write(b"\n]}\n")
     return True
 
 
+def _pieces(
+    cells: pd.DataFrame, nuclei: Contours | Iterable[Contours]
+) -> Iterator[tuple[Contours, pd.DataFrame]]:
+    """Outlines with the rows of their cells, a few thousand at a time."""
+    row = 0
+    for contours in [nuclei] if isinstance(nuclei, Contours) else nuclei:
+        for first in range(0, len(contours), CELLS_PER_WRITE):
+            piece = contours.part(first, min(first + CELLS_PER_WRITE, len(contours)))
+            yield piece, cells.iloc[row + first : row + first + len(piece)]
+        row += len(contours)
+
+
 def _features(
-    cells: pd.DataFrame,
+    rows: pd.DataFrame,
     markers: Sequence[str],
     pixel_size: PixelSize,
     nuclei: Contours,
-    outlines: Contours | None,
     slide_digest: str,
 ) -> Iterator[dict[str, Any]]:
     touching = _touching(nuclei)
-    outlines_touching = touching if outlines is None else _touching(outlines)
     flag_names = cache(names)  # few combinations occur, and spelling one out asks every bit
     space = uuid.uuid5(uuid.NAMESPACE_URL, f"ishcount:{slide_digest}")
-    for first in range(0, len(cells), CELLS_PER_WRITE):
-        rows = cells.iloc[first : first + CELLS_PER_WRITE]
-        classes = _classes(rows, markers)
-        measurements = _measurements(rows, markers)
-        centres = np.column_stack([rows["x_um"] / pixel_size.x_um, rows["y_um"] / pixel_size.y_um])
-        texts = list(zip(rows["compartment"].fillna(""), rows["flags"], strict=True))
-        for i, cell_id in enumerate(rows["cell_id"].tolist()):
-            nucleus = _polygon(nuclei, first + i, touching)
-            geometry = _polygon(outlines, first + i, outlines_touching) if outlines is not None else nucleus
-            feature: dict[str, Any] = {
-                "type": "Feature",
-                "id": str(uuid.uuid5(space, str(cell_id))),
-                "geometry": geometry or nucleus or {"type": "Point", "coordinates": centres[i].tolist()},
-            }
-            if nucleus:
-                feature["nucleusGeometry"] = nucleus
-            compartment, flags = texts[i]
-            feature["properties"] = {
-                "objectType": "cell",
-                "classification": classes[i],
-                "isLocked": False,
-                "measurements": {"cell_id": cell_id, **measurements[i]},
-                "metadata": {"compartment": str(compartment), "flags": flag_names(int(flags))},
-            }
-            yield feature
+    classes = _classes(rows, markers)
+    measurements = _measurements(rows, markers)
+    centres = np.column_stack([rows["x_um"] / pixel_size.x_um, rows["y_um"] / pixel_size.y_um])
+    texts = list(zip(rows["compartment"].fillna(""), rows["flags"], strict=True))
+    for i, cell_id in enumerate(rows["cell_id"].tolist()):
+        nucleus = _polygon(nuclei, i, touching)
+        feature: dict[str, Any] = {
+            "type": "Feature",
+            "id": str(uuid.uuid5(space, str(cell_id))),
+            "geometry": nucleus or {"type": "Point", "coordinates": centres[i].tolist()},
+        }
+        if nucleus:
+            feature["nucleusGeometry"] = nucleus
+        compartment, flags = texts[i]
+        feature["properties"] = {
+            "objectType": "cell",
+            "classification": classes[i],
+            "isLocked": False,
+            "measurements": {"cell_id": cell_id, **measurements[i]},
+            "metadata": {"compartment": str(compartment), "flags": flag_names(int(flags))},
+        }
+        yield feature
 
 
 def _classes(rows: pd.DataFrame, markers: Sequence[str]) -> list[dict[str, Any]]:

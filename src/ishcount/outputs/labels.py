@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SMALLEST_LEVEL_PX = 512  # a viewer needs no level smaller than one screen
 
 
 class LabelWriter:
-    """Takes the rows of a label image from top to bottom, writes its pyramid; holds a row of chunks a level.
+    """Takes parts of a label image, writes its pyramid; holds what does not fill a row of chunks yet.
 
     folder: where the Zarr group is written (empty). height, width: of the label image in its pixels.
     pixel_size: of a label pixel.
@@ -33,35 +34,39 @@ class LabelWriter:
         import zarr
         from numcodecs import Blosc
 
-        self._levels = []
+        compressor = Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE)
+        self._height = height
+        self._levels: list[_Level] = []
         self._group = zarr.open_group(str(folder), mode="w", zarr_format=2)
         self._group.attrs.update(_metadata(height, width, pixel_size))
         for level, (rows, cols) in enumerate(_level_shapes(height, width)):
-            array = self._group.create_array(
+            self._group.create_array(
                 str(level),
                 shape=(rows, cols),
                 chunks=(CHUNK_PX, CHUNK_PX),
                 dtype="<u4",
                 fill_value=0,
-                compressors=Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
+                compressors=compressor,
                 chunk_key_encoding={"name": "v2", "separator": "/"},
             )
-            self._levels.append(_Level(array))
+            self._levels.append(_Level(folder / str(level), compressor))
 
-    def write(self, band: NDArray[np.uint32]) -> None:
-        """The next rows (h, width) of the label image, 0 where there is no cell."""
-        rows = band
+    def write(self, row: int, col: int, labels: NDArray[np.uint32]) -> None:
+        """The part of the label image whose first pixel is (row, col); what is never written has no cell."""
+        self._levels[0].add(row, col, labels)
+
+    def finish_rows(self, stop: int) -> None:
+        """Nothing above row `stop` will be written any more."""
         with _one_thread():
-            for level in self._levels:
-                first = level.rows_seen
-                level.add(rows)
-                rows = rows[first % 2 :: 2, ::2]
+            for level, coarser in pairwise(self._levels):
+                for row, col, chunk in level.done_above(stop):
+                    coarser.add(row // 2, col // 2, chunk[::2, ::2])
+                stop //= 2
+            list(self._levels[-1].done_above(stop))
 
     def close(self) -> None:
-        """Write what is still held; ValueError when rows are missing (a mistake of ours)."""
-        with _one_thread():
-            for level in self._levels:
-                level.finish()
+        """Write what is still held."""
+        self.finish_rows(2 * CHUNK_PX * (self._height + CHUNK_PX))
 
 
 def write_labels(
@@ -74,40 +79,46 @@ def write_labels(
 
     def fill(folder: Path) -> None:
         writer = LabelWriter(folder, height=height, width=width, pixel_size=pixel_size)
+        row = 0
         for band in bands:
-            writer.write(band)
+            writer.write(row, 0, band)
+            row += len(band)
+            writer.finish_rows(row)
+        if row != height:
+            raise ValueError(f"a label image of {height} rows was given {row}")
         writer.close()
 
     write_folder(path, fill)
 
 
 class _Level:
-    """One array of the pyramid and the rows that do not fill a row of chunks yet."""
+    """One array of the pyramid: the chunks that hold a cell and are not full yet, by row and column."""
 
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        self.rows_seen = 0
-        self._written = 0
-        self._held: list[NDArray[np.uint32]] = []
+    def __init__(self, folder: Path, compressor: Any) -> None:
+        self._folder, self._compressor = folder, compressor
+        self._held: dict[tuple[int, int], NDArray[np.uint32]] = {}
 
-    def add(self, rows: NDArray[np.uint32]) -> None:
-        self._held.append(np.array(rows, dtype=np.uint32))
-        self.rows_seen += len(rows)
-        full = (self.rows_seen - self._written) // CHUNK_PX * CHUNK_PX
-        if full:
-            self._flush(full)
+    def add(self, row: int, col: int, labels: NDArray[np.uint32]) -> None:
+        """Lay a part of the image into the chunks it touches; chunks without a cell are never made."""
+        height, width = labels.shape
+        for i in range(row // CHUNK_PX, -(-(row + height) // CHUNK_PX)):
+            for j in range(col // CHUNK_PX, -(-(col + width) // CHUNK_PX)):
+                y, x = i * CHUNK_PX, j * CHUNK_PX
+                top, left = max(row, y), max(col, x)
+                bottom, right = min(row + height, y + CHUNK_PX), min(col + width, x + CHUNK_PX)
+                part = labels[top - row : bottom - row, left - col : right - col]
+                if part.any():
+                    chunk = self._held.setdefault((i, j), np.zeros((CHUNK_PX, CHUNK_PX), np.uint32))
+                    chunk[top - y : bottom - y, left - x : right - x] = part
 
-    def finish(self) -> None:
-        if self.rows_seen != self.array.shape[0]:
-            raise ValueError(f"a label image of {self.array.shape[0]} rows was given {self.rows_seen}")
-        self._flush(self.rows_seen - self._written)
-
-    def _flush(self, n_rows: int) -> None:
-        held = np.concatenate(self._held) if self._held else np.zeros((0, self.array.shape[1]), np.uint32)
-        if n_rows and held.size:
-            self.array[self._written : self._written + n_rows] = held[:n_rows]
-        self._written += n_rows
-        self._held = [held[n_rows:]]
+    def done_above(self, stop: int) -> Iterator[tuple[int, int, NDArray[np.uint32]]]:
+        """Write and give back (row, column, chunk) of what lies wholly above row `stop`."""
+        for i, j in sorted(place for place in self._held if (place[0] + 1) * CHUNK_PX <= stop):
+            chunk = self._held.pop((i, j))
+            path = self._folder / str(i) / str(j)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(self._compressor.encode(chunk.astype("<u4", copy=False)))
+            yield i * CHUNK_PX, j * CHUNK_PX, chunk
 
 
 def _level_shapes(height: int, width: int) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ from ishcount.core.geometry import Block, Region
 from ishcount.core.optical_density import block_mean, coarse, separate
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.tissue_map import TissueMap
-from ishcount.quantify.job import Plan, SlideJob, read_plan
+from ishcount.quantify.job import Plan, SlideJob, read_plan, read_tissue
 from ishcount.slide.open import open_slide
 from ishcount.slide.protocol import Slide
 from ishcount.steps.cells import runs_of
@@ -59,7 +59,7 @@ def block_path(job: SlideJob, key: str) -> Path:
 
 def count_block(job: SlideJob, key: str) -> BlockDone:
     """Count one block of a prepared slide and write its partial file."""
-    plan, tissue, _ = read_plan(job)
+    plan, tissue = read_plan(job), read_tissue(job)
     block = plan.blocks[key]
     rgb, valid = _slide(job.slide).read_masked(block.read)
     arrays = damaged_cells(valid, block, tissue)

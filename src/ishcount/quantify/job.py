@@ -82,8 +82,9 @@ class Plan:
     @cached_property
     def blocks(self) -> dict[str, Block]:
         """The blocks to count, by key."""
-        return {block.key: block for block in grid(self.width, self.height, self.pixel_size, self.block_px)
-                if block.key in set(self.keys)}  # fmt: skip
+        keys = set(self.keys)
+        blocks = grid(self.width, self.height, self.pixel_size, self.block_px)
+        return {block.key: block for block in blocks if block.key in keys}
 
 
 def grid(width: int, height: int, pixel_size: PixelSize, block_px: int) -> list[Block]:
@@ -111,14 +112,29 @@ def block_px(pixel_size: PixelSize, block_um: float) -> int:
 
 
 def write_plan(job: SlideJob, plan: Plan, tissue: TissueMap, overview: np.ndarray) -> None:
-    """Keep plan, tissue map and overview for the workers."""
-    content = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
-    text = json.dumps(files.plain_json(_plain(content)))
-    arrays = {f"tissue_{name}": value for name, value in tissue.arrays().items()}
-    files.write_arrays(
-        job.work / "plan.npz",
-        {"json": np.frombuffer(text.encode(), np.uint8), "overview": overview, **arrays},
+    """Keep plan, tissue map and overview for the workers; the plan last, as the mark that all is there."""
+    small = {}
+    for name, array in (*tissue.arrays().items(), ("overview", overview)):
+        if array.ndim > 1 and array.size:
+            files.write_array(job.work / "tissue" / f"{name}.npy", array)
+        else:
+            small[name] = array
+    files.write_arrays(job.work / "tissue" / "rest.npz", small)
+    files.write_json(
+        job.work / "plan.json", _plain({f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)})
     )
+
+
+def read_tissue(job: SlideJob) -> TissueMap:
+    """The tissue map as `write_plan` kept it, its rasters on disk: only what is used comes into memory."""
+    folder = job.work / "tissue"
+    rasters = {path.stem: files.map_array(path) for path in sorted(folder.glob("*.npy"))}
+    return TissueMap.from_arrays(files.read_arrays(folder / "rest.npz") | rasters)
+
+
+def read_overview_picture(job: SlideJob) -> np.ndarray:
+    """The slide at a few um per pixel, uint8 RGB, on disk."""
+    return files.map_array(job.work / "tissue" / "overview.npy")
 
 
 def _plain(value: Any) -> Any:
@@ -129,19 +145,16 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def read_plan(job: SlideJob) -> tuple[Plan, TissueMap, np.ndarray]:
-    """Plan, tissue map and overview (uint8 RGB) as `write_plan` kept them; read once per process."""
-    path = job.work / "plan.npz"
+def read_plan(job: SlideJob) -> Plan:
+    """The plan as `write_plan` kept it; read once per process."""
+    path = job.work / "plan.json"
     return _read_plan(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _read_plan(path: Path, _written: int) -> tuple[Plan, TissueMap, np.ndarray]:
-    arrays = files.read_arrays(path)
-    content = json.loads(arrays.pop("json").tobytes())
-    overview = arrays.pop("overview")
-    tissue = TissueMap.from_arrays({name.removeprefix("tissue_"): value for name, value in arrays.items()})
-    plan = Plan(
+def _read_plan(path: Path, _written: int) -> Plan:
+    content = json.loads(path.read_text("utf-8"))
+    return Plan(
         **content
         | {
             "pixel_size": PixelSize(**content["pixel_size"]),
@@ -152,7 +165,6 @@ def _read_plan(path: Path, _written: int) -> tuple[Plan, TissueMap, np.ndarray]:
             "flags": tuple(content["flags"]),
         }
     )
-    return plan, tissue, overview
 
 
 def _tupled(value: Any) -> Any:

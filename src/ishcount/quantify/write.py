@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def write_pictures(
     tissue: TissueMap,
     overview: npt.NDArray[np.uint8],
     cells: pd.DataFrame,
-    contours: list[Contours],
+    nuclei: Iterable[Contours],
     summary: dict[str, Any],
 ) -> None:
     """`tissue.geojson`, and unless only tables are wanted `cells.geojson`, `qc.png` and `density.png`."""
@@ -31,10 +32,10 @@ def write_pictures(
         for place, name in enumerate(tissue.compartment_names)
         if name
     }
-    outlines = tissue_geojson(
+    regions = tissue_geojson(
         tissue.section, inside, compartments, tissue.artefact_masks(), factor=tissue.factor_px
     )
-    files.write_json(job.folder / "tissue.geojson", outlines)
+    files.write_json(job.folder / "tissue.geojson", regions)
     if job.outputs == "tables":
         return
     from ishcount.outputs.geojson import write_cells_geojson
@@ -47,7 +48,7 @@ def write_pictures(
         cells,
         markers=markers,
         pixel_size=plan.pixel_size,
-        nuclei=joined(contours),
+        nuclei=nuclei,
         slide_digest=summary["digests"]["slide"],
     )
     write_qc_picture(
@@ -71,15 +72,6 @@ def write_pictures(
         markers=markers,
         title=job.slide_id,
     )
-
-
-def joined(pieces: list[Contours]) -> Contours:
-    """Outlines of consecutive bands as one list."""
-    if not pieces:
-        return Contours(np.zeros(1, np.int64), np.zeros((0, 2), np.int32))
-    counts = np.concatenate([np.diff(piece.offsets) for piece in pieces])
-    offsets = np.r_[0, np.cumsum(counts)].astype(np.int64)
-    return Contours(offsets, np.concatenate([piece.vertices for piece in pieces]))
 
 
 def _notes(summary: dict[str, Any]) -> list[str]:

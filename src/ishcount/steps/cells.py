@@ -8,6 +8,7 @@ has, by expectation-maximisation over the whole slide: the nearest-nucleus rule 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -61,13 +62,20 @@ class CellParams(Settings):
 
 @njit
 def near_nuclei(
-    labels: Any, first_row: Any, x: Any, y: Any, grid_x_um: Any, grid_y_um: Any, reach_um: Any
+    labels: Any,
+    first_row: Any,
+    x: Any,
+    y: Any,
+    grid_x_um: Any,
+    grid_y_um: Any,
+    reach_um: Any,
+    first_col: Any = 0,
 ) -> Any:
     """Nuclei within `reach_um` of each dot: ids uint32 (n, 6) by distance then id, and distances um (n, 6).
 
-    labels: uint32 (h, w) band of the nuclei grid whose first row is `first_row`; x, y: dots in um. The
-    distance
-    is from the dot to the nearest point of the nearest grid cell of the nucleus: 0 inside it.
+    labels: uint32 (h, w) window of the nuclei grid whose first pixel is (`first_row`, `first_col`); x, y:
+    dots in um. The distance is from the dot to the nearest point of the nearest grid cell of the nucleus:
+    0 inside it.
     """
     height, width = labels.shape
     n = len(x)
@@ -77,15 +85,21 @@ def near_nuclei(
     cols = int(np.ceil(reach_um / grid_x_um)) + 1
     for i in range(n):
         row0 = int(np.floor(y[i] / grid_y_um)) - first_row
-        col0 = int(np.floor(x[i] / grid_x_um))
+        col0 = int(np.floor(x[i] / grid_x_um)) - first_col
+        right = min(width, col0 + cols + 1)
         for row in range(max(0, row0 - rows), min(height, row0 + rows + 1)):
             top = (row + first_row) * grid_y_um
             dy = max(0.0, top - y[i], y[i] - top - grid_y_um)
-            for col in range(max(0, col0 - cols), min(width, col0 + cols + 1)):
+            col = max(0, col0 - cols)
+            while col < right:  # from run to run: within one only the pixel nearest to the dot matters
                 label = labels[row, col]
+                start = col
+                col += 1
+                while col < right and labels[row, col] == label:
+                    col += 1
                 if label == 0:
                     continue
-                left = col * grid_x_um
+                left = (min(max(col0, start), col - 1) + first_col) * grid_x_um
                 dx = max(0.0, left - x[i], x[i] - left - grid_x_um)
                 distance = np.float32(np.sqrt(dx * dx + dy * dy))
                 if distance <= reach_um:
@@ -113,37 +127,83 @@ def _keep_nearest(ids: Any, distances: Any, label: Any, distance: Any) -> Any:
     ids[place], distances[place] = label, distance
 
 
+Near = tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Nuclei near some dots: ids and distances (n, 6) as `near_nuclei` gives them, and each dot's weight (n,)."""
+
+
 def assign_owners(
     ids: Ids,
     distances: npt.NDArray[np.float32],
     weight: npt.NDArray[np.float32],
     params: CellParams = CellParams(),
 ) -> Ids:
+    """The owner of each dot (0: none) where all dots are in memory; see `find_owners`."""
+    return find_owners(lambda: [(ids, distances, weight)], int(ids.max(initial=0)), params)
+
+
+def find_owners(parts: Callable[[], Iterable[Near]], n_cells: int, params: CellParams) -> Ids:
     """The owner of each dot (0: none) over the whole slide.
 
-    ids, distances: (n, 6) as `near_nuclei` gives them; weight: (n,) how much each dot counts as evidence of
-    its
-    owner's richness (its score). Ties go to the lower id.
+    parts: gives all dots piece by piece, in the same order each time it is called; their weight is how much
+    each counts as evidence of its owner's richness (its score). Ids are at most `n_cells`. Ties go to the
+    lower id.
     """
-    if len(ids) == 0:
-        return np.zeros(0, np.uint32)
     if params.ownership == "nuclear":
-        return np.where(distances[:, 0] == 0, ids[:, 0], 0).astype(np.uint32)
-    if params.ownership == "nearest":
-        return ids[:, 0].copy()
-    n_cells = int(ids.max()) + 1
-    finite = np.where(ids > 0, distances, 0).astype(np.float64)
-    closeness = np.where(ids > 0, np.exp(-finite / params.distance_scale_um), 0.0)
-    flat = ids.astype(np.int64)
-    claim = closeness.copy()
-    for _ in range(params.rounds):
-        share = claim / np.maximum(claim.sum(axis=1, keepdims=True), 1e-300)
-        richness = np.bincount(flat.ravel(), (share * weight[:, None]).ravel(), n_cells)
-        claim = closeness * (richness[flat] + 1e-3) ** params.rich_get_richer
-    best = claim.max(axis=1, keepdims=True)
-    candidates = np.where((claim >= best) & (ids > 0), ids, np.iinfo(np.uint32).max)
-    owner = candidates.min(axis=1)
-    return np.where(best[:, 0] > 0, owner, 0).astype(np.uint32)
+        owners = [np.where(distances[:, 0] == 0, ids[:, 0], 0) for ids, distances, _ in parts()]
+    elif params.ownership == "nearest":
+        owners = [ids[:, 0].copy() for ids, _, _ in parts()]
+    else:
+        rule = params.distance_scale_um, params.rich_get_richer
+        richness = np.zeros(0, np.float64)  # nothing known yet: distance alone
+        for _ in range(params.rounds):
+            grown = np.zeros(n_cells + 1, np.float64)
+            for ids, distances, weight in parts():
+                _share_claims(ids, distances, weight, *rule, richness, grown)
+            richness = grown
+        owners = [_highest_claims(ids, distances, *rule, richness) for ids, distances, _ in parts()]
+    return np.concatenate(owners).astype(np.uint32) if owners else np.zeros(0, np.uint32)
+
+
+@njit
+def _claim(label: Any, distance: Any, scale_um: Any, power: Any, richness: Any) -> Any:
+    """A nucleus' claim on a dot."""
+    closeness = np.exp(-np.float64(distance) / scale_um)
+    if len(richness) == 0:
+        return closeness
+    held = richness[label] + 1e-3
+    return closeness * (held if power == 1.0 else held**power)
+
+
+@njit
+def _share_claims(
+    ids: Any, distances: Any, weight: Any, scale_um: Any, power: Any, richness: Any, grown: Any
+) -> None:
+    """Add each dot's weight to `grown` (by id), shared among its nuclei in proportion to their claims."""
+    claims = np.zeros(N_NEAR, np.float64)
+    for i in range(len(ids)):
+        total = 0.0
+        n = 0
+        while n < N_NEAR and ids[i, n] != 0:
+            claims[n] = _claim(ids[i, n], distances[i, n], scale_um, power, richness)
+            total += claims[n]
+            n += 1
+        for k in range(n):
+            grown[ids[i, k]] += claims[k] / max(total, 1e-300) * np.float64(weight[i])
+
+
+@njit
+def _highest_claims(ids: Any, distances: Any, scale_um: Any, power: Any, richness: Any) -> Any:
+    """The nucleus with the highest claim on each dot, the lower id where two are equal; 0 where none is."""
+    owner = np.zeros(len(ids), np.uint32)
+    for i in range(len(ids)):
+        best = 0.0
+        for k in range(N_NEAR):
+            if ids[i, k] == 0:
+                break
+            claim = _claim(ids[i, k], distances[i, k], scale_um, power, richness)
+            if claim > best or (claim == best and best > 0 and ids[i, k] < owner[i]):
+                best, owner[i] = claim, ids[i, k]
+    return owner
 
 
 @njit
@@ -154,53 +214,74 @@ def grow(nuclei: Any, reach_x_px: Any, reach_y_px: Any) -> Any:
     square).
     """
     height, width = nuclei.shape
-    cells = nuclei.copy()
-    nearest = np.full((height, width), np.inf, np.float32)
     rows, cols = int(reach_y_px), int(reach_x_px)
+    cells = nuclei.copy()
+    label_at = np.zeros(width, np.uint32)  # of each column: the nucleus nearest along it, and how far
+    away = np.zeros(width, np.float32)
     for y in range(height):
+        _nearest_along_columns(nuclei, y, rows, reach_y_px, label_at, away)
         for x in range(width):
-            label = nuclei[y, x]
-            if label == 0:
+            if nuclei[y, x] != 0:
                 continue
-            nearest[y, x] = 0
-            inner = 0 < y < height - 1 and 0 < x < width - 1
-            if inner and nuclei[y - 1, x] == label and nuclei[y + 1, x] == label \
-                    and nuclei[y, x - 1] == label and nuclei[y, x + 1] == label:  # fmt: skip
-                continue
-            for dy in range(max(-rows, -y), min(rows, height - 1 - y) + 1):
-                for dx in range(max(-cols, -x), min(cols, width - 1 - x) + 1):
-                    if nuclei[y + dy, x + dx] != 0:
-                        continue
-                    distance = np.float32((dy / reach_y_px) ** 2 + (dx / reach_x_px) ** 2)
-                    old = nearest[y + dy, x + dx]
-                    if distance <= 1 and (
-                        distance < old or (distance == old and label < cells[y + dy, x + dx])
-                    ):
-                        nearest[y + dy, x + dx] = distance
-                        cells[y + dy, x + dx] = label
+            nearest = np.float32(np.inf)
+            found = np.uint32(0)
+            for dx in range(max(-cols, -x), min(cols, width - 1 - x) + 1):
+                label = label_at[x + dx]
+                if label == 0:
+                    continue
+                distance = np.float32(away[x + dx] + np.float32((dx / reach_x_px) ** 2))
+                if distance <= 1 and (distance < nearest or (distance == nearest and label < found)):
+                    nearest, found = distance, label
+            cells[y, x] = found
     return cells
 
 
 @njit
+def _nearest_along_columns(nuclei: Any, y: Any, rows: Any, reach_y_px: Any, label_at: Any, away: Any) -> None:
+    """For each pixel of row `y` the nearest nucleus above or below, and its squared share of the reach."""
+    height, width = nuclei.shape
+    for x in range(width):
+        label_at[x] = nuclei[y, x]
+        away[x] = 0
+    for dy in range(1, rows + 1):
+        square = np.float32((dy / reach_y_px) ** 2)
+        for row in (y - dy, y + dy):
+            if not 0 <= row < height:
+                continue
+            for x in range(width):
+                label = nuclei[row, x]
+                if label != 0 and (label_at[x] == 0 or (away[x] == square and label < label_at[x])):
+                    label_at[x], away[x] = label, square
+
+
+@njit
 def add_areas(labels: Any, count: Any) -> None:
-    """Add the pixels of each label of a label image to `count`, int64 (n_labels + 1,)."""
+    """Add the pixels of each label of a label image to `count`, integers (n_labels + 1,)."""
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             count[labels[y, x]] += 1
 
 
 @njit
-def paint(labels: Any, first_row: Any, run_label: Any, run_row: Any, run_start: Any, run_stop: Any) -> Any:
-    """Paint runs of pixels into a band of the label image; a pixel keeps its first (lowest) label.
+def paint(
+    labels: Any,
+    first_row: Any,
+    run_label: Any,
+    run_row: Any,
+    run_start: Any,
+    run_stop: Any,
+    first_col: Any = 0,
+) -> Any:
+    """Paint runs of pixels into a window of the label image; a pixel of two nuclei is the lower label's.
 
-    Runs are ordered by label; `run_start` <= column < `run_stop` of grid row `run_row`.
+    `run_start` <= column < `run_stop` of grid row `run_row`; the window begins at (`first_row`, `first_col`).
     """
-    height = labels.shape[0]
+    height, width = labels.shape
     for i in range(len(run_label)):
         row = run_row[i] - first_row
         if 0 <= row < height:
-            for col in range(run_start[i], run_stop[i]):
-                if labels[row, col] == 0:
+            for col in range(max(0, run_start[i] - first_col), min(width, run_stop[i] - first_col)):
+                if labels[row, col] == 0 or run_label[i] < labels[row, col]:
                     labels[row, col] = run_label[i]
 
 

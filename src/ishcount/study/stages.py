@@ -152,7 +152,7 @@ def _prepare(job: SlideJob) -> tuple[Sequence[str], float]:
 def _prepared(job: SlideJob) -> tuple[Sequence[str], float]:
     from ishcount.quantify.job import read_plan
 
-    made = read_plan(job)[0]
+    made = read_plan(job)
     return made.keys, made.megapixels
 
 

@@ -42,19 +42,17 @@ def table() -> pd.DataFrame:
     return check(cells, cells_schema(MARKERS))
 
 
-def written(path: Path) -> list[dict]:
-    nuclei, outlines = np.zeros((60, 60), np.uint32), np.zeros((60, 60), np.uint32)
+def written(path: Path, pieces: int = 1) -> list[dict]:
+    nuclei = np.zeros((60, 60), np.uint32)
     for cell_id, centre in enumerate((8, 24, 40), 1):
         nuclei[centre - 2 : centre + 2, centre - 2 : centre + 2] = cell_id
-        outlines[centre - 4 : centre + 4, centre - 4 : centre + 4] = cell_id
-    ids = np.arange(1, 4)
+    whole = trace_contours(nuclei, np.arange(1, 4), factor=2)
     geojson.write_cells_geojson(
         path,
         table(),
         markers=MARKERS,
         pixel_size=PIXEL,
-        nuclei=trace_contours(nuclei, ids, factor=2),
-        outlines=trace_contours(outlines, ids, factor=2),
+        nuclei=whole if pieces == 1 else iter([whole.part(0, 1), whole.part(1, 1), whole.part(1, 3)]),
         slide_digest="abc",
     )
     return json.loads(path.read_text())["features"]
@@ -65,8 +63,14 @@ def test_each_cell_is_a_qupath_cell_with_its_nucleus_inside(tmp_path: Path) -> N
     assert [f["properties"]["objectType"] for f in features] == ["cell"] * 3
     for feature in features:
         assert str(uuid.UUID(feature["id"])) == feature["id"]
-        assert shape(feature["geometry"]).contains(shape(feature["nucleusGeometry"]))
+        assert shape(feature["geometry"]).equals(shape(feature["nucleusGeometry"]))
         assert shape(feature["nucleusGeometry"]).area == 64
+
+
+def test_outlines_in_pieces_give_the_same_bytes(tmp_path: Path) -> None:
+    written(tmp_path / "whole.geojson")
+    written(tmp_path / "pieces.geojson", pieces=3)
+    assert (tmp_path / "whole.geojson").read_bytes() == (tmp_path / "pieces.geojson").read_bytes()
 
 
 def test_positive_cells_carry_their_markers_and_the_rest_are_negative(tmp_path: Path) -> None:
