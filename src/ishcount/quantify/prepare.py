@@ -12,6 +12,7 @@ from ishcount.core.errors import SlideError
 from ishcount.core.flags import Flag, names
 from ishcount.core.geometry import Region
 from ishcount.core.optical_density import block_mean, coarse, separate
+from ishcount.core.stain_model import StainModel
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.quantify.job import (
@@ -30,7 +31,7 @@ from ishcount.slide.protocol import Slide
 from ishcount.steps.compartments import find_compartments
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.nuclei import calibrate_nuclei
-from ishcount.steps.stains import StainModel, estimate_white, learn_stains, refuse_dark_field
+from ishcount.steps.stains import estimate_white, learn_stains, refuse_dark_field
 from ishcount.steps.tissue import annotate, find_tissue
 
 Rgb = npt.NDArray[np.uint8]

@@ -1,11 +1,9 @@
 """Dot candidates of one chromogen and the evidence about each.
 
-A candidate is a local maximum of a difference of Gaussians on the chromogen plane. Its evidence is measured
-only
-there: mean stain in rings about it (all three planes), shape, texture, wider surroundings and its neighbours.
-Everything is local (within `REACH_UM`) and in integers until the last division, so a dot has the same
-evidence
-in whatever block it is found.
+A candidate is a fine local maximum of the chromogen plane where a difference of Gaussians of a dot's size
+responds. Its evidence is measured only there: mean stain in rings about it (all three planes), shape, texture,
+wider surroundings and its neighbours. Everything is local (within `REACH_UM`) and in integers until the last
+division, so a dot has the same evidence in whatever block it is found.
 """
 
 from __future__ import annotations
@@ -77,6 +75,9 @@ class DotParams(Settings):
         gt=0,
         description="outer Gaussian; above 0.6 um it takes colour from neighbours (docs/methods.md)",
     )
+    fine_sigma_um: float = Field(
+        0.20, gt=0, description="finest Gaussian: a third of a dot of 0.6 um, so that touching dots stay two"
+    )
     min_contrast_od: float = Field(
         0.03, gt=0, description="least filter response of a candidate, OD (docs/methods.md)"
     )
@@ -119,11 +120,18 @@ def response(
     chromogen: npt.NDArray[np.int16], pixel_size: PixelSize, params: DotParams
 ) -> npt.NDArray[np.int16]:
     """Difference of Gaussians of a chromogen plane, in its own levels: int16 (h, w)."""
-    inner, outer = (
+    return _filters(chromogen, pixel_size, params)[0]
+
+
+def _filters(
+    chromogen: npt.NDArray[np.int16], pixel_size: PixelSize, params: DotParams
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """The response that tells whether there is a dot, and a finer one that tells touching dots apart."""
+    fine, inner, outer = (
         _blur(chromogen, sigma / pixel_size.mean_um)
-        for sigma in (params.inner_sigma_um, params.outer_sigma_um)
+        for sigma in (params.fine_sigma_um, params.inner_sigma_um, params.outer_sigma_um)
     )
-    return np.asarray(cv2.subtract(inner, outer))
+    return np.asarray(cv2.subtract(inner, outer)), np.asarray(cv2.subtract(fine, inner))
 
 
 def _blur(plane: npt.NDArray[np.int16], sigma_px: float) -> npt.NDArray[np.int16]:
@@ -190,16 +198,16 @@ def find_candidates(
 def _maxima(
     chromogen: npt.NDArray[np.int16], seen: Region, level: int, pixel_size: PixelSize, params: DotParams
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Float, Float, npt.NDArray[np.int16]]:
-    """Maxima of the filter response in `seen`: y, x, refinement along x and along y, response."""
+    """Candidates in `seen`: y, x, refinement along x and along y, filter response."""
     margin = 1 + _half_side(params.outer_sigma_um / pixel_size.mean_um)
     window = seen.grow(margin).clip(chromogen.shape[1], chromogen.shape[0])
     rows, cols = slice(window.y, window.y_end), slice(window.x, window.x_end)
-    filtered = response(chromogen[rows, cols], pixel_size, params)
-    y, x = _peaks(filtered, level)
+    filtered, fine = _filters(chromogen[rows, cols], pixel_size, params)
+    y, x = _peaks(fine, filtered, level)
     inside = (x >= seen.x - window.x) & (x < seen.x_end - window.x)
     inside &= (y >= seen.y - window.y) & (y < seen.y_end - window.y)
     y, x = y[inside], x[inside]
-    dx, dy = _refine(filtered, y, x)
+    dx, dy = _refine(fine, y, x)
     return y + np.int32(window.y), x + np.int32(window.x), dx, dy, filtered[y, x]
 
 
@@ -212,21 +220,17 @@ def _columns(names: tuple[str, ...]) -> npt.NDArray[np.int64]:
 
 
 @njit
-def _peaks(filtered: Any, level: Any) -> Any:
-    """Local maxima of at least `level` over 8 neighbours; of equal neighbours the first in reading order."""
-    height, width = filtered.shape
+def _peaks(fine: Any, filtered: Any, level: Any) -> Any:
+    """Maxima of `fine` over 8 neighbours where `filtered` is at least `level`; of equals the first read."""
+    height, width = fine.shape
     ys, xs = [], []
     for y in range(1, height - 1):
         for x in range(1, width - 1):
-            value = filtered[y, x]
-            if value < level:
+            if filtered[y, x] < level:
                 continue
-            earlier = max(
-                filtered[y - 1, x - 1], filtered[y - 1, x], filtered[y - 1, x + 1], filtered[y, x - 1]
-            )
-            later = max(
-                filtered[y, x + 1], filtered[y + 1, x - 1], filtered[y + 1, x], filtered[y + 1, x + 1]
-            )
+            value = fine[y, x]
+            earlier = max(fine[y - 1, x - 1], fine[y - 1, x], fine[y - 1, x + 1], fine[y, x - 1])
+            later = max(fine[y, x + 1], fine[y + 1, x - 1], fine[y + 1, x], fine[y + 1, x + 1])
             if value > earlier and value >= later:
                 ys.append(y)
                 xs.append(x)

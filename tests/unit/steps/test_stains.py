@@ -5,16 +5,9 @@ import pytest
 
 from ishcount.core.errors import SlideError
 from ishcount.core.optical_density import LEVELS_PER_OD, separate, unmixing_tables
+from ishcount.core.stain_model import REFERENCE, angle_deg, unit
 from ishcount.core.units import PixelSize
-from ishcount.steps.stains import (
-    REFERENCE,
-    StainParams,
-    angle_deg,
-    estimate_white,
-    learn_stains,
-    refuse_dark_field,
-    unit,
-)
+from ishcount.steps.stains import StainParams, estimate_white, learn_stains, refuse_dark_field
 
 PIXEL = PixelSize(0.25, 0.25)
 WHITE = (243.0, 240.0, 238.0)

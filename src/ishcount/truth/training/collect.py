@@ -10,15 +10,16 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from ishcount.core.optical_density import block_mean, separate
+from ishcount.core.stain_model import StainModel, angle_deg
 from ishcount.core.units import PixelSize
 from ishcount.steps.dots import DotParams, find_candidates, measure_noise
-from ishcount.steps.stains import StainModel, angle_deg, learn_stains
+from ishcount.steps.stains import learn_stains
 from ishcount.truth.training.patches import draw_patch, draw_slide
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]
 
-PATCHES_PER_SLIDE = 3
+PATCHES_PER_SLIDE = 4
 SAME_UM = 0.5  # a candidate this near a true dot is that dot (the contract's matching radius)
 NEAR_UM = 1.2  # a candidate this near but not matched is neither: left out of training
 VISIBLE_OD = 0.05  # a true dot weaker than this at its peak is left out: nobody could call it

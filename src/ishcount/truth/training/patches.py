@@ -25,6 +25,7 @@ SIZE_PX = 640
 HAEMATOXYLIN = ((0.65, 0.70, 0.29), (0.79, 0.51, 0.33), (0.55, 0.76, 0.35))  # spread of real slides
 CHROMOGEN = {"fast_red": (0.21, 0.85, 0.48), "dab": (0.27, 0.57, 0.78)}
 MELANIN = ((0.31, 0.47, 0.83), (0.577, 0.577, 0.577))  # from wavelength^-3.5 to neutral black
+HAEMOSIDERIN = ((0.24, 0.47, 0.85), (0.20, 0.58, 0.79))
 RED_CELL = ((0.18, 0.50, 0.85), (0.12, 0.80, 0.58))
 TINT = ((0.07, 0.90, 0.42), (0.45, 0.65, 0.60), (0.30, 0.60, 0.74), (0.60, 0.70, 0.38))
 
@@ -76,10 +77,12 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
             "chromogen": _turned(rng, CHROMOGEN[chromogen], 7),
             "tint": _between(rng, TINT, 8),
             "red_cell": _between(rng, RED_CELL, 5),
+            "melanin": _between(rng, MELANIN, 4),
         },
         strength={
             "nucleus": rng.uniform(0.2, 0.8),
             "texture": rng.uniform(0.05, 0.6),
+            "melanin_spread_deg": rng.choice([2.0, 5.0, 12.0]),  # one person's pigment is much alike
             "tint": rng.uniform(0.0, 0.10) if rng.uniform() < 0.75 else rng.uniform(0.08, 0.30),
             "dot": rng.uniform(0.25, 0.95),
             "dot_spread": rng.uniform(0.15, 0.55),
@@ -198,7 +201,7 @@ def _nuclei(canvas: _Canvas) -> list[tuple[float, float, float]]:
 def _confounders(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
     """Everything that is no dot and may look like one."""
     rng, level = canvas.rng, canvas.draw.strength["confounders"]
-    if level and rng.uniform() < 0.2:
+    if level and rng.uniform() < 0.35:
         _pigmented_cells(canvas, nuclei)
     for draw_one, mean in (
         (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_crystal, 0.8), (_speck, 1.5),
@@ -210,10 +213,10 @@ def _confounders(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> N
 
 
 def _melanin(canvas: _Canvas) -> None:
-    """A clump of granules: basal (loose) or in a macrophage (dense), between brown and near-black."""
+    """A clump of granules: basal (loose) or in a macrophage (dense), melanin or golden haemosiderin."""
     rng = canvas.rng
     x, y = canvas.place()
-    colour = _between(rng, MELANIN, 4)
+    colour = _pigment(canvas) if rng.uniform() < 0.75 else _between(rng, HAEMOSIDERIN, 4)
     spread, strength = rng.uniform(0.5, 6), rng.uniform(0.1, 1.2)
     for _ in range(rng.poisson(rng.choice([1, 4, 20, 60])) + 1):
         canvas.spot(
@@ -222,10 +225,16 @@ def _melanin(canvas: _Canvas) -> None:
         )  # fmt: skip
 
 
+def _pigment(canvas: _Canvas) -> Array:
+    """The slide's melanin, a little darker or browner from clump to clump."""
+    draw = canvas.draw
+    return _turned(canvas.rng, draw.vectors["melanin"], draw.strength["melanin_spread_deg"])
+
+
 def _pigmented_cells(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) -> None:
     """Basal pigment: single granules of dot size beside some nuclei, as brown as chromogen or darker."""
     rng = canvas.rng
-    colour = _between(rng, MELANIN, 4)
+    colour = _pigment(canvas)
     share, strength, sigma = rng.uniform(0.05, 0.8), rng.uniform(0.1, 1.0), rng.uniform(0.12, 0.4)
     for x, y, radius in nuclei:
         if rng.uniform() > share:
