@@ -45,12 +45,18 @@ def t_test_power(
     df = n_case - 1 if paired else n_case + n_control - 2
     centre = d * math.sqrt(n_case if paired else n_case * n_control / (n_case + n_control))
     critical = float(special.stdtrit(df, 1 - alpha / 2))
-    wrong = float(stats.nct.cdf(-critical, df, centre)) if both_tails else 0.0
-    return float(stats.nct.sf(critical, df, centre)) + wrong
+    right, wrong = float(stats.nct.sf(critical, df, centre)), float(stats.nct.cdf(-critical, df, centre))
+    if math.isnan(right):  # scipy has no numbers for a difference so large; it is never missed
+        return 1.0
+    return right + (wrong if both_tails and not math.isnan(wrong) else 0.0)
 
 
 def t_test_size(d: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Patients in each of two equal groups for `power`, not rounded up."""
+    """Patients in each of two equal groups for `power`, not rounded up; at least 2, inf for `d` 0."""
+    if d <= 0:
+        return math.inf
+    if t_test_power(d, 2, 2, alpha=alpha) >= power:
+        return 2.0
     high = 4.0
     while t_test_power(d, high, high, alpha=alpha) < power:
         high *= 2
@@ -59,10 +65,14 @@ def t_test_size(d: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
 
 def t_test_detectable(n_case: int, n_control: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest standardised difference found with `power`."""
-    found = optimize.brentq(
-        lambda d: t_test_power(d, n_case, n_control, alpha=alpha) - power, 0.0, 50.0, xtol=1e-10
+    high = 1.0  # doubled: far beyond the answer the noncentral t has no numbers
+    while t_test_power(high, n_case, n_control, alpha=alpha) < power:
+        high *= 2
+    return float(
+        optimize.brentq(
+            lambda d: t_test_power(d, n_case, n_control, alpha=alpha) - power, 0.0, high, xtol=1e-10
+        )
     )
-    return float(found)
 
 
 def simulate_power(

@@ -60,3 +60,15 @@ def test_more_patients_have_more_power() -> None:
     powers = [power.t_test_power(1.0, n, n) for n in (4, 8, 16)]
     assert powers == sorted(powers)
     assert power.t_test_power(1.0, 17, 17) > 0.8 > power.t_test_power(1.0, 16, 16)
+
+
+@pytest.mark.parametrize(("n_case", "n_control"), [(2, 2), (3, 2), (10, 6), (100, 100)])
+def test_the_detectable_difference_is_found_with_the_power_asked_for(n_case: int, n_control: int) -> None:
+    d = power.t_test_detectable(n_case, n_control)
+    assert power.t_test_power(d, n_case, n_control) == pytest.approx(0.8, abs=1e-9)
+
+
+def test_no_difference_needs_infinitely_many_patients_and_a_huge_one_two() -> None:
+    assert power.t_test_size(0) == float("inf")
+    assert power.t_test_size(1_000) == 2.0
+    assert power.t_test_power(1_000, 12, 12) == 1.0
