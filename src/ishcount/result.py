@@ -21,7 +21,7 @@ from ishcount.core import files, tables
 from ishcount.core.decisions import Decisions
 from ishcount.core.errors import UsageError
 from ishcount.params import Params, read_params
-from ishcount.steps.density import REGION_COLUMNS, densities_from_tables
+from ishcount.steps.density import BLOCK_COLUMNS, REGION_COLUMNS, densities_from_tables
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,15 @@ class SlideResult:
         rows = [{"compartment": name, **areas} for name, areas in compartments.items()]
         return pd.DataFrame(rows, columns=list(REGION_COLUMNS))
 
+    @property
+    def blocks(self) -> pd.DataFrame | None:
+        """Squares of tissue behind the intervals (`steps.density.BLOCK_COLUMNS`); None where unknown."""
+        listed = self.summary.get("blocks")
+        if not listed:
+            return None
+        rows = [(name, *square) for name, part in listed.items() if name != "side_um" for square in part]
+        return pd.DataFrame(rows, columns=list(BLOCK_COLUMNS))
+
     def digest(self) -> str:
         """SHA-256 of the cells and dots tables: what a review is a review of."""
         return result_digest(self.folder)
@@ -75,6 +84,7 @@ class SlideResult:
             min_dots=counting["min_dots"] if min_dots is None else min_dots,
             decisions=decisions,
             training_prevalence=counting["training_prevalence"],
+            blocks=self.blocks,
         )
 
 

@@ -14,6 +14,7 @@ from ishcount._version import __version__
 from ishcount.core.flags import Flag, names
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.params import protocol_digest
+from ishcount.quantify.blocks import blocks_to_json, tissue_blocks
 from ishcount.quantify.job import Plan, SlideJob
 from ishcount.slide.digest import slide_digest
 from ishcount.steps.cells import Ownership
@@ -41,13 +42,15 @@ def summarise(
     }
     areas = tissue.areas()
     damaged = tissue.artefact_areas_mm2().get(RegionKind.DAMAGED.name.lower(), 0.0)
-    flags = [name for name in plan.flags if name]
+    doubts = names(tissue.flags).split(";")  # what the blocks showed, beside what was known before
+    flags = [*filter(None, plan.flags), *(name for name in doubts if name and name not in plan.flags)]
     if damaged and Flag.DAMAGED_TILES.name not in flags:
         flags.append(str(Flag.DAMAGED_TILES.name))
     regions = pd.DataFrame([{"compartment": name, **entry} for name, entry in areas.items()])
+    blocks = tissue_blocks(tissue)
     rows = densities_from_tables(
         cells, dots, regions, cut=counting["dot_cut"], min_dots=counting["min_dots"],
-        params=job.params.density, training_prevalence=counting["training_prevalence"],
+        params=job.params.density, training_prevalence=counting["training_prevalence"], blocks=blocks,
     )  # fmt: skip
     return {
         "slide_id": job.slide_id,
@@ -69,6 +72,7 @@ def summarise(
         "n_cells": len(cells),
         "epidermis_mm": tissue.epidermis_mm,
         "compartments": areas,
+        "blocks": blocks_to_json(blocks),
         "counting": counting,
         "markers": {
             marker: _marker(job, place, marker, plan, cells, dots, regions, rows, owners)
@@ -84,6 +88,12 @@ def summarise(
             "ishcount_version": __version__,
         },
     }
+
+
+def area_band(row: pd.Series[Any]) -> list[float | None]:
+    """Density with the area at its upper and its lower limit: a systematic band beside the interval."""
+    areas = (float(row["area_high_mm2"]), float(row["area_low_mm2"]))
+    return [int(row["n_positive"]) / area if area > 0 else None for area in areas]
 
 
 def _no_tissue(areas: Mapping[str, Any]) -> str:
@@ -124,6 +134,7 @@ def _marker(
         "ci_low": row["ci_low"],
         "ci_high": row["ci_high"],
         "ci_method": row["ci_method"],
+        "area_band_per_mm2": area_band(row),
         "estimated_per_mm2": row["estimated_per_mm2"],
         "expected_false_per_mm2": expected_false,
         "n_candidates": len(mine),

@@ -13,10 +13,12 @@ import pandas as pd
 from pydantic import Field
 from scipy import stats
 
+from ishcount.core.block_interval import Blocks, block_interval
 from ishcount.core.decisions import Decisions
 from ishcount.core.settings import Settings
 
 VIABLE = ("epidermis", "dermis")
+BLOCK_COLUMNS = ("compartment", "row", "column", "area_mm2")
 REGION_COLUMNS = ("compartment", "area_mm2", "area_low_mm2", "area_high_mm2", "outline_mm2")
 
 
@@ -112,6 +114,7 @@ def densities_from_tables(
     decisions: Decisions | None = None,
     params: DensityParams = DensityParams(),
     training_prevalence: float = 0.5,
+    blocks: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per marker and compartment, in the order of the tables' markers and of `regions`.
 
@@ -121,12 +124,15 @@ def densities_from_tables(
     `reviewed`
     is True. Where the area is 0 the density and its interval are missing. With two markers, co-positive cells
     follow as `A+B`. Counts are exact; columns are those of `core.tables.DENSITIES` that a slide determines.
+    blocks: `BLOCK_COLUMNS`, half-millimetre squares of tissue (`core.block_interval`); with them the interval
+    is about another section of the lesion, without them exact Poisson (Garwood), which is about this one.
     """
     decisions = decisions or Decisions()
     cell_id = cells["cell_id"].to_numpy()
     markers = [name.removesuffix("_score") for name in cells.columns if name.endswith("_score")]
     kept = decisions.counted(cell_id)
     place = decisions.compartment(cell_id, cells["compartment"].to_numpy(dtype=object))
+    ground = _Ground(cells, blocks, decisions)
     rows, positives = [], {}
     for marker in markers:
         marker_cut = decisions.cuts.get(marker, cut)
@@ -135,20 +141,12 @@ def densities_from_tables(
         positives[marker] = decisions.positive(marker, cell_id, evidence.positive(min_dots))
         for region in regions.itertuples():
             inside = kept & in_compartment(place, str(region.compartment))
-            rows.append(
-                _row(
-                    marker,
-                    region,
-                    inside,
-                    positives[marker],
-                    evidence,
-                    decisions,
-                    params,
-                    training_prevalence,
-                )
-            )
+            row = _row(
+                marker, region, inside, positives[marker], evidence, decisions, params, training_prevalence
+            )  # fmt: skip
+            rows.append(row | ground.interval(row, inside & positives[marker], (marker,)))
     if len(markers) == 2:
-        rows += _co_positive(markers, regions, kept, place, positives, decisions)
+        rows += _co_positive(markers, regions, kept, place, positives, decisions, ground)
     return pd.DataFrame(rows)
 
 
@@ -159,6 +157,39 @@ def in_compartment(place: npt.NDArray[Any], compartment: str) -> npt.NDArray[np.
     if compartment == "viable":
         return np.isin(place.astype(str), VIABLE)
     return np.asarray(place == compartment, dtype=bool)
+
+
+class _Ground:
+    """Where the cells lie, and on how much tissue: what an interval between blocks needs."""
+
+    def __init__(self, cells: pd.DataFrame, blocks: pd.DataFrame | None, decisions: Decisions) -> None:
+        self._decisions = decisions
+        self._blocks: dict[str, Blocks] = {}
+        if blocks is not None:
+            self._places = cells[["x_um", "y_um"]].to_numpy(np.float64)
+            for name, part in blocks.groupby("compartment", sort=False):
+                row, column = (part[axis].to_numpy(np.int64) for axis in ("row", "column"))
+                self._blocks[str(name)] = Blocks(row, column, part["area_mm2"].to_numpy(np.float64))
+
+    def interval(
+        self, row: dict[str, Any], positive: npt.NDArray[np.bool_], markers: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """`ci_*` of a row from its blocks; nothing where the blocks or the area are not known.
+
+        An area that a reader changed is changed in every block alike.
+        """
+        blocks, area = self._blocks.get(row["compartment"]), row["area_mm2"]
+        if blocks is None or not area > 0:
+            return {}
+        added = self._decisions.added_in(row["compartment"])
+        more = [(cell.x_um, cell.y_um) for cell in added if set(markers) <= cell.positive]
+        places = np.concatenate([self._places[positive], np.array(more, np.float64).reshape(-1, 2)])
+        found = block_interval(places[:, 0], places[:, 1], blocks)
+        method = found.method
+        if np.isnan(found.low):
+            method += f"; {row['ci_low']:.3g} to {row['ci_high']:.3g} if cells lay at random (exact Poisson)"
+        scale = float(blocks.area_mm2.sum()) / area
+        return {"ci_low": found.low * scale, "ci_high": found.high * scale, "ci_method": method}
 
 
 class _Evidence:
@@ -262,6 +293,7 @@ def _co_positive(
     place: npt.NDArray[Any],
     positives: dict[str, npt.NDArray[np.bool_]],
     decisions: Decisions,
+    ground: _Ground,
 ) -> list[dict[str, Any]]:
     both = positives[markers[0]] & positives[markers[1]]
     rows = []
@@ -271,7 +303,6 @@ def _co_positive(
         added = sum(set(markers) <= cell.positive for cell in decisions.added_in(compartment))
         n_cells = int(np.count_nonzero(inside)) + decisions.n_added(compartment)
         name = "+".join(sorted(markers))
-        rows.append(
-            _area_and_rate(name, region, n_cells, int(np.count_nonzero(inside & both)) + added, decisions)
-        )
+        row = _area_and_rate(name, region, n_cells, int(np.count_nonzero(inside & both)) + added, decisions)
+        rows.append(row | ground.interval(row, inside & both, tuple(markers)))
     return rows

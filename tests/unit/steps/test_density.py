@@ -119,6 +119,46 @@ def test_a_reader_adds_removes_and_excludes():
     assert row["positive_per_mm2"] == 4.0
 
 
+def with_places(cells, rng, side_mm):
+    return cells.assign(
+        **dict(zip(("x_um", "y_um"), rng.uniform(0, side_mm * 1000, (2, len(cells))), strict=True))
+    )
+
+
+def squares(side_mm):
+    row, column = (index.ravel() for index in np.indices((2 * side_mm, 2 * side_mm)))
+    return pd.DataFrame({"compartment": "tissue", "row": row, "column": column, "area_mm2": 0.25})
+
+
+def test_with_blocks_the_interval_is_about_another_section(rng):
+    cells, dots = tables(np.arange(1, 121), np.ones(120), np.ones(120, int), 400)
+    cells = with_places(cells, rng, 4)
+    row = densities_from_tables(
+        cells, dots, regions(tissue=16.0), cut=0.9, min_dots=1, blocks=squares(4)
+    ).iloc[0]
+    assert row["ci_method"].startswith("moving-block bootstrap")
+    assert row["ci_low"] < row["positive_per_mm2"] < row["ci_high"]
+
+
+def test_what_cannot_be_estimated_is_missing_and_says_what_poisson_would(rng):
+    cells, dots = tables([1, 2], [1, 1], [1, 1], 40)
+    row = densities_from_tables(
+        with_places(cells, rng, 4), dots, regions(tissue=16.0), cut=0.9, min_dots=1, blocks=squares(4)
+    ).iloc[0]
+    assert np.isnan(row["ci_low"])
+    low, high = garwood(2, 16.0)
+    assert f"{low:.3g} to {high:.3g} if cells lay at random" in row["ci_method"]
+
+
+def test_an_area_cut_by_a_reader_moves_the_limits_with_the_density(rng):
+    cells, dots = tables(np.arange(1, 121), np.ones(120), np.ones(120, int), 120)
+    cells, asked = with_places(cells, rng, 4), {"cut": 0.9, "min_dots": 1, "blocks": squares(4)}
+    before = densities_from_tables(cells, dots, regions(tissue=16.0), **asked).iloc[0]
+    halved = Decisions(area_change_mm2={"tissue": -8.0})
+    after = densities_from_tables(cells, dots, regions(tissue=16.0), decisions=halved, **asked).iloc[0]
+    assert after["ci_high"] == pytest.approx(2 * before["ci_high"])
+
+
 def test_co_positive_cells_are_a_row_of_their_own():
     cells, dots = tables([1, 2], [1, 1], [1, 1], 3, marker="IL15")
     more, others = tables([2, 3], [1, 1], [1, 1], 3, marker="IFNG")
