@@ -34,7 +34,8 @@ class LabelWriter:
         import zarr
         from numcodecs import Blosc
 
-        compressor = Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE)
+        # Of labels, level 1 without shuffling is both smaller and twice as fast as level 3 with it.
+        compressor = Blosc(cname="zstd", clevel=1, shuffle=Blosc.NOSHUFFLE)
         self._height = height
         self._levels: list[_Level] = []
         self._group = zarr.open_group(str(folder), mode="w", zarr_format=2)

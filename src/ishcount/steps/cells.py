@@ -82,15 +82,16 @@ def near_nuclei(
     ids = np.zeros((n, N_NEAR), np.uint32)
     distances = np.full((n, N_NEAR), np.inf, np.float32)
     rows = int(np.ceil(reach_um / grid_y_um)) + 1
-    cols = int(np.ceil(reach_um / grid_x_um)) + 1
     for i in range(n):
         row0 = int(np.floor(y[i] / grid_y_um)) - first_row
         col0 = int(np.floor(x[i] / grid_x_um)) - first_col
-        right = min(width, col0 + cols + 1)
         for row in range(max(0, row0 - rows), min(height, row0 + rows + 1)):
             top = (row + first_row) * grid_y_um
             dy = max(0.0, top - y[i], y[i] - top - grid_y_um)
-            col = max(0, col0 - cols)
+            if dy > reach_um:
+                continue
+            cols = int(np.ceil(np.sqrt(reach_um * reach_um - dy * dy) / grid_x_um)) + 1
+            col, right = max(0, col0 - cols), min(width, col0 + cols + 1)
             while col < right:  # from run to run: within one only the pixel nearest to the dot matters
                 label = labels[row, col]
                 start = col
