@@ -83,7 +83,13 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             continue
         notes.append(
             f"{name} ({marker['chromogen']}): {marker['n_positive']} positive cells, {density:.2f} per mm2 "
-            f"(95% {marker['ci_low']:.2f} to {marker['ci_high']:.2f}) in "
+            f"({_interval(marker)}) in "
             f"{summary['tissue_area_mm2']:.2f} mm2 of tissue"
         )
     return notes + ([f"flags: {', '.join(summary['flags'])}"] if summary["flags"] else [])
+
+
+def _interval(marker: dict[str, Any]) -> str:
+    if np.isnan(marker["ci_low"]):
+        return str(marker["ci_method"]).split(";")[0]
+    return f"95% {marker['ci_low']:.2f} to {marker['ci_high']:.2f}"
