@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_study.py [--patients 12] [--workers N] [--keep FOLDER] [--figure FILE.png]
 
-Draws slides of about 2 mm2 of tissue for EM and normal patients, one per patient and marker, and two blank
+Draws slides of 2 mm2 for EM and normal patients, one per patient and marker, and two blank
 (dapB) slides per group; counts them with `ishcount study` as a user would; prints environment, truth and
 measured densities, P values, false cells and verdicts. Two studies:
 
@@ -54,7 +54,7 @@ CASES = Path(__file__).parents[1] / "golden" / "stats_cases.json"
 REFERENCE = {"IFNG": "C01_paper_like_IFNG", "IL15": "C02_paper_like_IL15"}
 MARKERS = tuple(REFERENCE)
 GROUPS = ("EM", "normal")
-SIZE_MM = (1.8, 1.5)  # of the image: about 2 mm2 of it are tissue
+SIZE_MM = (1.6, 1.25)  # of the image: about 1.45 mm2 of it are tissue
 STUDIES = ("planted", "null")
 FIRST_SEED = 9500
 STATE = {"EM": "inflamed", "normal": "normal"}

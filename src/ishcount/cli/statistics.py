@@ -78,9 +78,13 @@ def agreement(
     a: Annotated[Path, typer.Argument(metavar="A", help="Table (CSV, XLSX) or result folder.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same slides or patients.")],
     out: Folder,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="A further reader, for Fleiss' kappa over all; repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how far two readers, or tool and reader, agree: Bland-Altman, CCC and ICC within groups.
+    """Say how far two readers, or tool and reader, agree: Bland-Altman, CCC, ICC within groups, and kappa.
 
     \b
     Example:
@@ -91,22 +95,37 @@ def agreement(
     from ishcount.study.agreement import compare_readers
     from ishcount.study.tables_in import read_densities
 
-    found = compare_readers(read_densities(a), read_densities(b))
+    found = compare_readers(*(read_densities(path) for path in (a, b, *(others or []))))
     write_json(out / "agreement.json", found)
     write_agreement_figures(found, out, name_a=a.stem, name_b=b.stem if b.stem != a.stem else f"{b.stem} (B)")
     if as_json:
         say_json(found)
         return
-    rows = []
+    rows, calls = [], []
     for marker, entry in found["markers"].items():
         rows.append(_agreement_row(marker, "all", entry["all"]))
         rows += [_agreement_row(marker, name, part) for name, part in entry["within_groups"].items()]
+        calls += _call_rows(marker, entry["calls"])
     header = ["marker", "group", "n", "mean difference", "limits of agreement", "CCC", "ICC(2,1)"]
     say(table(header, rows))
+    say(table(["marker", "call", "kappa", "AC1", "agreement on positive", "on negative", "Fleiss"], calls))
     say(
         f"differences are A minus B in cells per mm2, matched by {found['matched_by']}; "
         f"all of it is in {plain(out)}/agreement.json, with figures beside it"
     )
+
+
+def _call_rows(marker: str, calls: Mapping[str, Any]) -> list[list[str]]:
+    """Any positive cell or none, and the ACD score with quadratic weights where the tables have one."""
+    names = ("cohen_kappa", "gwet_ac1", "positive_agreement", "negative_agreement", "fleiss_kappa")
+    known = {"any positive cell": calls["any_positive"]}
+    if "acd_score" in calls:
+        score = calls["acd_score"]
+        known["ACD score"] = {"cohen_kappa": score["quadratic"], "fleiss_kappa": score.get("fleiss_kappa")}
+    return [
+        [marker, name, *(number((entry.get(key) or {}).get("estimate")) for key in names)]
+        for name, entry in known.items()
+    ]
 
 
 def _agreement_row(marker: str, group: str, entry: Mapping[str, Any]) -> list[str]:

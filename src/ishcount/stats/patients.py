@@ -86,7 +86,7 @@ def usable_rows(densities: pd.DataFrame, *, measure: str = "positive_per_mm2") -
     keys = {name: _text(rows, name, "tissue" if name == "compartment" else "") for name in KEYS}
     keys["compartment"] = keys["compartment"].replace("", "tissue")
     keys["pair"] = keys["pair"].str.lower()
-    table = pd.DataFrame(keys).join(_numbers(rows, measure))
+    table = pd.DataFrame(keys).join(measured(rows, measure))
     for name in ("level", "block"):
         table[name] = _text(rows, name, "")
     _check_pair(table)
@@ -99,20 +99,29 @@ def section_densities(densities: pd.DataFrame, *, measure: str = "positive_per_m
     return rows[rows["density"].notna()].reset_index(drop=True)
 
 
-def _numbers(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+def measured(rows: pd.DataFrame, measure: str = "positive_per_mm2") -> pd.DataFrame:
+    """Floats `count`, `exposure`, `density` of each row, NaN where not measured; UsageError for a number that
+    cannot be: text, a negative or endless one.
+    """
     count_column, exposure_column = MEASURES[measure]
     exposure = _column(rows, exposure_column)
     count = _column(rows, count_column) if count_column else _column(rows, measure) * exposure
     counted = np.isfinite(count) & np.isfinite(exposure) & (exposure > 0)
     if "status" in rows:
         counted &= ~rows["status"].astype(str).isin(["failed", "skipped"])
+    for name, values in ((exposure_column, exposure), (count_column, count)):
+        wrong = (values < 0) | np.isinf(values)
+        if wrong.any():
+            raise UsageError(
+                f"{name or measure} is {values[wrong][0]:g} in a row; write 0 or more, or nothing"
+            )
     given = _column(rows, measure)
     with np.errstate(divide="ignore", invalid="ignore"):
         density = np.where(
             counted, count / exposure, np.where(_has_no_counts(count, exposure), given, np.nan)
         )
-    if np.nanmin(np.where(np.isfinite(density), density, 0.0), initial=0.0) < 0:
-        raise UsageError("a density is below 0; densities are counts over areas and cannot be negative")
+    if (density < 0).any() or np.isinf(density).any():
+        raise UsageError("a density is below 0 or endless; densities are counts over areas: write 0 or more")
     return pd.DataFrame(
         {
             "count": np.where(counted, count, np.nan),
@@ -186,8 +195,12 @@ def _column(rows: pd.DataFrame, name: str) -> np.ndarray:
         return np.full(len(rows), math.nan)
     try:
         return np.asarray(pd.to_numeric(rows[name]), dtype=float)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"column {name} holds text where a number belongs: {error}") from error
+    except (ValueError, TypeError):
+        texts = [value for value in rows[name] if pd.isna(pd.to_numeric(value, errors="coerce"))]
+        wrong = next(str(value) for value in texts if not pd.isna(value))
+        raise UsageError(
+            f"column {name} holds text where a number belongs: {wrong!r}; write such as 1.5, or nothing"
+        ) from None
 
 
 def _check_pair(table: pd.DataFrame) -> None:

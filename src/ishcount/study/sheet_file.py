@@ -27,7 +27,9 @@ def read_records(path: Path) -> tuple[list[str], Records]:
     numbered = [(line, [plain_text(cell.strip()) for cell in cells]) for line, cells in rows]
     filled = [(line, cells) for line, cells in numbered if any(cells)]
     if not filled:
-        raise UsageError(f"{path.name} is empty; `ishcount sheet FOLDER -o SHEET.csv` drafts one")
+        raise UsageError(
+            f"{path.name} is empty; write a header and rows (`ishcount sheet FOLDER` drafts a sample sheet)"
+        )
     header = filled[0][1]
     while header and not header[-1]:
         header.pop()
@@ -66,7 +68,10 @@ def _xlsx_rows(raw: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
     from openpyxl import load_workbook
 
     try:
-        page = load_workbook(io.BytesIO(raw), read_only=True, data_only=True).worksheets[0]
+        book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
+        page = (
+            book["Densities"] if "Densities" in book.sheetnames else book.worksheets[0]
+        )  # ours, or the first
         rows = [[_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
     except (BadZipFile, KeyError, ValueError, IndexError) as error:
         raise UsageError(f"{name} is no readable XLSX ({error}); save it again or use CSV") from error

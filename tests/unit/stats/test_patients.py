@@ -113,6 +113,11 @@ def test_spreadsheet_numbers_and_text_name_the_same_patient() -> None:
         (table({"n_positive": 1}), "lacks n_positive with area_mm2, or positive_per_mm2"),
         (table({"positive_per_mm2": "many"}), "column positive_per_mm2 holds text"),
         (table({"positive_per_mm2": -1.0}), "below 0"),
+        (table({"positive_per_mm2": float("inf")}), "endless"),
+        (table({"n_positive": -1, "area_mm2": 2.0}), "n_positive is -1"),
+        (table({"n_positive": 1, "area_mm2": -2.0}), "area_mm2 is -2"),
+        (table({"n_positive": 1, "area_mm2": float("inf")}), "area_mm2 is inf"),
+        (table({"n_positive": "1,5", "area_mm2": 1.0}), "text where a number belongs: '1,5'"),
         (table({"positive_per_mm2": 1.0, "pair": "after"}), "pair is 'after'"),
         (
             table({"positive_per_mm2": 1.0}, {"positive_per_mm2": 1.0, "group": "normal"}),

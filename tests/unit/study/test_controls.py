@@ -69,8 +69,8 @@ def test_too_little_control_tissue_does_not_pass_and_says_so() -> None:
 
 def linked(*controls: dict[str, Any]) -> dict[str, list[str]]:
     """control -> targets it stands for, of three targets: patients p1 to p3, batches b1, b1, b2."""
-    targets = [{"slide_id": name, "patient": patient, "batch": batch}
-               for name, patient, batch in (("a", "p1", "b1"), ("b", "p2", "b1"), ("c", "p3", "b2"))]  # fmt: skip
+    known = (("a", "p1", "b1"), ("b", "p2", "b1"), ("c", "p3", "b2"))
+    targets = [{"slide_id": name, "patient": patient, "batch": batch} for name, patient, batch in known]
     given = [{"control_for": None, "batch": None} | row for row in [*targets, *controls]]
     table = rows(*given).astype({"batch": "string", "control_for": "string"})
     return {

@@ -67,11 +67,45 @@ def test_a_table_agrees_with_itself(tmp_path: Path) -> None:
     assert entry["bland_altman_raw"]["estimate"] == 0
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [("-1,2", "n_positive is -1"), ("1,-2", "area_mm2 is -2"), ("x,2", "text where a number belongs: 'x'")],
+)
+def test_numbers_that_cannot_be_are_refused_by_agreement(tmp_path: Path, cells: str, words: str) -> None:
+    bad = table(tmp_path, f"slide_id,marker,n_positive,area_mm2\na,IFNG,{cells}\nb,IFNG,1,2\n")
+    with pytest.raises(UsageError, match=words):
+        compare_readers(bad, bad)
+
+
+def test_a_section_without_tissue_is_in_no_pair(tmp_path: Path) -> None:
+    counted = table(tmp_path, "slide_id,marker,n_positive,area_mm2\na,IFNG,0,0\nb,IFNG,1,2\n")
+    assert compare_readers(counted, counted)["n_pairs"] == 1
+
+
+def test_calls_of_three_readers_get_kappa_ac1_and_fleiss(tmp_path: Path) -> None:
+    a = table(tmp_path, A)
+    b = table(tmp_path, A.replace("c,IFNG,EM,9", "c,IFNG,EM,0"))
+    calls = compare_readers(a, b, a)["markers"]["IFNG"]["calls"]["any_positive"]
+    assert calls["n"] == 5
+    assert calls["positive_agreement"]["estimate"] == pytest.approx(6 / 7)
+    # 5 slides, readers a, b, a: P = (4 + 1/3) / 5, chance = (11/15)^2 + (4/15)^2
+    assert calls["fleiss_kappa"]["estimate"] == pytest.approx((13 / 15 - 137 / 225) / (1 - 137 / 225))
+    assert "fleiss_kappa" not in compare_readers(a, b)["markers"]["IFNG"]["calls"]["any_positive"]
+
+
+def test_acd_scores_get_weighted_kappa_where_every_table_has_them(tmp_path: Path) -> None:
+    scored = "slide_id,marker,positive_per_mm2,acd_score\na,IFNG,1,1\nb,IFNG,2,2\nc,IFNG,3,4\n"
+    a = table(tmp_path, scored)
+    entry = compare_readers(a, a)["markers"]["IFNG"]["calls"]
+    assert entry["acd_score"]["quadratic"]["estimate"] == 1
+    assert "acd_score" not in compare_readers(a, a.drop(columns="acd_score"))["markers"]["IFNG"]["calls"]
+
+
 def test_tables_without_a_common_key_or_row_are_refused(tmp_path: Path) -> None:
     a = table(tmp_path, A)
     with pytest.raises(UsageError, match="neither slide_id nor patient"):
         compare_readers(a, table(tmp_path, "patient,marker,positive_per_mm2\np,IFNG,1\n"))
-    with pytest.raises(UsageError, match="no slide_id and marker has a density in both"):
+    with pytest.raises(UsageError, match="no slide_id and marker has a density in all"):
         compare_readers(a, table(tmp_path, "slide_id,marker,positive_per_mm2\nz,IFNG,1\n"))
 
 

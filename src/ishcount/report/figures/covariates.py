@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ACROSS = 3  # panels in a row
 MOST_LABELS = 6  # beyond which names below an axis would run into each other
+FEW_NUMBERS = 4  # are drawn as labels, so that the groups do not hide each other
 SIDE_STEP = 0.16  # of the groups at one label, so that they do not hide each other
 
 
@@ -64,14 +65,13 @@ def draw_covariates(
 def _panel(axes: Axes, points: Sequence[Mapping[str, Any]], case: str, control: str | None) -> None:
     order = group_order([str(point["group"]) for point in points], case, control)
     values = [point["value"] for point in points]
-    is_number = all(isinstance(value, (int, float)) for value in values)
-    labels = None if is_number else sorted(map(str, set(values)))
+    labels = _labels(values)
     highest = max(float(point["density"]) for point in points)
     for group in order:
         mine = [point for point in points if str(point["group"]) == group]
         y = np.array([float(point["density"]) for point in mine])
         x = np.array(
-            [labels.index(str(p["value"])) if labels else float(p["value"]) for p in mine], dtype=np.float64
+            [labels.index(_name(p["value"])) if labels else float(p["value"]) for p in mine], dtype=np.float64
         )
         if labels:
             x = x + (order.index(group) - (len(order) - 1) / 2) * SIDE_STEP
@@ -88,6 +88,17 @@ def _panel(axes: Axes, points: Sequence[Mapping[str, Any]], case: str, control: 
         whole = all(float(value).is_integer() for value in values)
         axes.locator_params(axis="x", nbins=4, integer=whole)
     from_zero(axes, highest)
+
+
+def _labels(values: Sequence[Any]) -> list[str] | None:
+    """Places along the axis in order: texts, or numbers of which there are few; None for a scale."""
+    if not all(isinstance(value, (int, float)) for value in values):
+        return sorted({_name(value) for value in values})
+    return [_name(value) for value in sorted(set(values))] if len(set(values)) <= FEW_NUMBERS else None
+
+
+def _name(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _in_words(check: Mapping[str, Any]) -> str:
