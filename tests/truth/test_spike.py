@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
 from ishcount.core.errors import UsageError
 from ishcount.core.units import PixelSize
-from ishcount.truth.spike import SpikeSpec, gaussian, spike, stray_colour
+from ishcount.result import load_slide_result
+from ishcount.truth.spike import SpikeSpec, gaussian, report, spike, stray_colour, with_coarse_colour
 from tests import small_slide
 
 
@@ -21,7 +23,7 @@ def blank(tmp_path_factory):
 @pytest.fixture(scope="module")
 def spiked(blank, tmp_path_factory):
     out = tmp_path_factory.mktemp("spike")
-    return spike(blank, out, chromogen="fast_red", spec=SpikeSpec(n_cells=40, seed=3)), out
+    return spike(blank, out, chromogen="fast_red", spec=SpikeSpec(n_cells=40, seed=3), blank=True), out
 
 
 def test_most_planted_dots_come_back_and_the_blank_stays_blank(spiked):
@@ -31,6 +33,9 @@ def test_most_planted_dots_come_back_and_the_blank_stays_blank(spiked):
     assert summary["cells"]["recall"] > 0.5
     assert summary["dots"]["precision"] > 0.8
     assert summary["owner_right"] > 0.7
+    assert summary["copies"]["found"] == pytest.approx(summary["copies"]["planted"], rel=0.4)
+    assert summary["drawn_with"]["sigma_um"] == [0.2, 0.45]
+    assert summary["unspiked"]["limit_of_detection"]["estimate"] > 0
     assert json.loads((out / "spike.json").read_text())["seed"] == 3
 
 
@@ -57,3 +62,31 @@ def test_dots_are_drawn_wider_than_one_colour_and_one_size(rng):
 def test_an_unknown_chromogen_is_refused(blank, tmp_path):
     with pytest.raises(UsageError, match="fast_red, dab"):
         spike(blank, tmp_path, chromogen="eosin")
+
+
+def test_limits_of_blank_are_given_only_for_a_slide_declared_blank(spiked, blank, tmp_path):
+    plain = load_slide_result(spiked[1] / "slides" / "plain")
+    planted = pd.read_parquet(spiked[1] / "planted.parquet")
+    summary = report(plain, plain, planted, "spike")
+    assert summary["unspiked"]["limit_of_blank"] is None
+    assert summary["unspiked"]["per_mm2"] == 0.0
+
+
+def test_planted_dots_lose_the_colour_detail_that_jpeg_takes_and_keep_their_light(rng):
+    before = np.full((41, 61, 3), 230, np.uint8)
+    after = before.copy()
+    after[20, 30] = (200, 60, 120)
+    assert np.array_equal(with_coarse_colour(before, after, (1, 1)), after)
+    coarse = with_coarse_colour(before, after, (2, 2))
+    light = np.array([0.299, 0.587, 0.114])
+    assert coarse[20, 30] @ light == pytest.approx(after[20, 30] @ light, abs=1)
+    assert np.ptp(coarse[20, 30].astype(int)) < np.ptp(after[20, 30].astype(int)) / 2
+    assert coarse[21, 31].tolist() != [230, 230, 230]
+    assert np.array_equal(coarse[:19], before[:19])
+
+
+def test_a_control_of_another_scan_is_refused(blank, tmp_path):
+    rgb, _ = small_slide.draw(700, 600, n_dots=30)
+    control = small_slide.write(tmp_path / "control.tif", rgb, mpp_um=0.5)
+    with pytest.raises(UsageError, match="same scan"):
+        spike(blank, tmp_path, chromogen="fast_red", positive_control=control)

@@ -25,6 +25,9 @@ def spike(
     positive_control: Annotated[
         Path | None, typer.Option("--positive-control", help="Cut real dots from this slide instead.")
     ] = None,
+    blank: Annotated[
+        bool, typer.Option("--blank", help="The slide holds no signal: give limits of blank and detection.")
+    ] = False,
     region: RegionUm = None,
     mpp: Mpp = None,
     as_json: AsJson = False,
@@ -33,7 +36,7 @@ def spike(
 
     \b
     Example:
-      ishcount spike dapB.svs -o spike --chromogen fast_red --region 2000,3000,1500,1500
+      ishcount spike dapB.svs -o spike --chromogen fast_red --blank --region 2000,3000,1500,1500
     """
     from ishcount.cli.options import parse_region
     from ishcount.truth.spike import SpikeSpec
@@ -47,6 +50,7 @@ def spike(
         mpp=mpp,
         region_um=parse_region(region) if region else None,
         positive_control=positive_control,
+        blank=blank,
     )
     if as_json:
         say_json(summary)
@@ -58,15 +62,21 @@ def spike(
 def lines(summary: dict[str, Any]) -> list[str]:
     """The report as sentences."""
     dots, cells, plain = summary["dots"], summary["cells"], summary["unspiked"]
-    return [
+    copies = summary["copies"]
+    told = [
         f"{dots['n_true']} {summary['source']} dots planted at {cells['n_true']} "
         f"cells, seed {summary['seed']}",
         f"dots found again: {number(dots['recall'])}; cells called positive: {number(cells['recall'])}",
-        f"owners right: {number(summary['owner_right'])}; copies per planted dot: "
-        f"{number(summary['copies_found_per_planted'])}",
+        f"owners right: {number(summary['owner_right'])}; copies of these cells: {copies['found']} "
+        f"found, {copies['planted']} planted",
         f"before planting: {plain['n_positive']} positive cells, {number(plain['per_mm2'])} per mm2 "
-        f"(95% below {number(plain['per_mm2_upper'])}) in {number(summary['area_mm2'])} mm2; "
-        "false ones if this slide is a blank",
-        f"limit of blank {number(plain['limit_of_blank']['estimate'])}, of detection "
-        f"{number(plain['limit_of_detection']['estimate'])} positive cells per mm2",
+        f"(95% below {number(plain['per_mm2_upper'])}) in {number(summary['area_mm2'])} mm2",
+    ]
+    if not plain["declared_blank"]:
+        return [*told, "no limit of blank: the slide was not declared blank (--blank)"]
+    blank, detection = plain["limit_of_blank"], plain["limit_of_detection"]
+    return [
+        *told,
+        "those are false cells; limit of blank "
+        f"{number(blank['estimate'])}, of detection {number(detection['estimate'])} positive cells per mm2",
     ]

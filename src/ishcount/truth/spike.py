@@ -1,11 +1,10 @@
 """Known dots planted into the user's own slide: how many are found again, on that tissue and scanner.
 
 Dots are drawn by Beer-Lambert's law in colours, widths and strengths wider than anything the slide taught
-ishcount: the chromogen strays by 6 degrees about its reference (never about the estimate), sigma is
-0.20-0.45 um,
-peak OD 0.2-0.9. Where a positive control is given, real dots are cut from it instead. The unspiked slide is
-counted
-too: on a slide declared blank its positive cells are false ones.
+ishcount: the chromogen strays by 6 degrees about its reference (never about the estimate), sigma is 0.20-0.45
+um, peak OD 0.2-0.9. Where a positive control is given, real dots are cut from it instead. Dots lose as much
+colour detail as the slide's own JPEG took from its dots. The unspiked slide is counted too: on a slide
+declared blank its positive cells are false ones, and give the limits of blank and of detection.
 """
 
 from __future__ import annotations
@@ -61,27 +60,32 @@ def spike(
     mpp: float | None = None,
     region_um: tuple[float, float, float, float] | None = None,
     positive_control: str | Path | None = None,
+    blank: bool = False,
 ) -> dict[str, Any]:
     """Count a slide, plant dots at known cells, count again; returns and writes `spike.json`.
 
-    region_um: x, y, width, height of the part to use (default: the whole slide up to 150 megapixels). Keys:
-    recovery of dots and cells, owners, copies, and for the unspiked part false cells per mm2 with limits of
-    blank and detection, which hold only where the slide truly carries no signal.
+    region_um: x, y, width, height of the part to use (default: the whole slide up to 150 megapixels). blank:
+    the slide is declared to hold no signal. Keys: recovery of dots and cells, owners, copies, what the dots
+    were drawn with; with `blank`, false cells per mm2, limit of blank and limit of detection of this tissue
+    and scanner, else those are None.
     """
     out, params = Path(out), params or Params()
     if chromogen not in REFERENCE_OD:
         raise UsageError(f"cannot plant {chromogen!r}; choose one of {', '.join(REFERENCE_OD)}")
-    rgb, pixel_size = _read(slide, mpp, region_um)
+    rgb, pixel_size, subsampling = _read(slide, mpp, region_um)
     plain = _count(rgb, pixel_size, out, "plain", marker, chromogen, params)
     rng = np.random.default_rng([20261122, spec.seed])
-    patches = _patches(positive_control, chromogen, params, out) if positive_control else None
+    patches = _patches(positive_control, chromogen, params, out, pixel_size) if positive_control else None
     planted, pixels = plant(
         rgb, plain.cells, pixel_size, chromogen, spec, rng, patches=patches, marker=marker
     )
+    pixels = with_coarse_colour(rgb, pixels, subsampling)
     spiked = _count(pixels, pixel_size, out, "spiked", marker, chromogen, params)
     write_parquet(out / "planted.parquet", planted)
-    summary = report(plain, spiked, planted, marker) | {
+    summary = report(plain, spiked, planted, marker, blank=blank) | {
         "source": "positive control" if patches else "synthetic",
+        "drawn_with": {"n_patches": len(patches)} if patches else _variation(chromogen),
+        "chroma_subsampling": list(subsampling),
         "seed": spec.seed,
         "chromogen": chromogen,
     }
@@ -89,7 +93,33 @@ def spike(
     return summary
 
 
-def _read(slide: str | Path, mpp: float | None, region_um: Any) -> tuple[Rgb, PixelSize]:
+def _variation(chromogen: str) -> dict[str, Any]:
+    """What synthetic dots were drawn with: ranges, none of them taken from the slide."""
+    return {
+        "reference_rgb_od": list(REFERENCE_OD[chromogen]), "stray_sd_deg": STRAY_DEG / 2,
+        "sigma_um": list(SIGMA_UM), "peak_od": list(PEAK_OD),
+    }  # fmt: skip
+
+
+def with_coarse_colour(before: Rgb, after: Rgb, subsampling: tuple[int, int]) -> Rgb:
+    """Pixels whose change from `before` keeps its light but has its colour averaged as JPEG averages chroma.
+
+    subsampling: luminance pixels per chroma sample across and down; (1, 1) changes nothing.
+    """
+    across, down = subsampling
+    if (across, down) == (1, 1):
+        return after
+    change = after.astype(np.float32) - before
+    light = change @ np.array([0.299, 0.587, 0.114], np.float32)
+    colour = change - light[..., None]
+    rows, columns = (-(-n // step) * step for n, step in zip(light.shape, (down, across), strict=True))
+    padded = np.pad(colour, ((0, rows - len(colour)), (0, columns - colour.shape[1]), (0, 0)), mode="edge")
+    coarse = padded.reshape(rows // down, down, columns // across, across, 3).mean(axis=(1, 3))
+    blurred = np.repeat(np.repeat(coarse, down, 0), across, 1)[: len(colour), : colour.shape[1]]
+    return np.asarray(np.clip(np.rint(before + light[..., None] + blurred), 0, 255), np.uint8)
+
+
+def _read(slide: str | Path, mpp: float | None, region_um: Any) -> tuple[Rgb, PixelSize, tuple[int, int]]:
     from ishcount.slide.calibration import resolve_pixel_size
 
     with open_slide(slide) as opened:
@@ -110,7 +140,7 @@ def _read(slide: str | Path, mpp: float | None, region_um: Any) -> tuple[Rgb, Pi
                 f"at most {MOST_MEGAPIXELS:.0f} "
                 "can be spiked at once; give a part of it with --region X,Y,W,H (um)"
             )
-        return opened.read(whole), pixel_size
+        return opened.read(whole), pixel_size, opened.chroma_subsampling or (1, 1)
 
 
 def _count(
@@ -202,11 +232,18 @@ def _darken(light: npt.NDArray[np.float64], patch: npt.NDArray[np.float64], x_px
     return True
 
 
-def _patches(control: str | Path, chromogen: str, params: Params, out: Path) -> list[npt.NDArray[np.float64]]:
+def _patches(
+    control: str | Path, chromogen: str, params: Params, out: Path, pixel_size: PixelSize
+) -> list[npt.NDArray[np.float64]]:
     """Real dots from a positive control: optical density above the darkest-to-brightest rim of each patch."""
     result = count_slide(control, out, markers=[f"control:{chromogen}"], params=params, slide_id="control")
     dots = result.dots[(result.dots["reason"] == "") & (result.dots["n_copies"] == 1)].head(2000)
     size = PixelSize(result.summary["mpp_x_um"], result.summary["mpp_y_um"])
+    if abs(size.mean_um / pixel_size.mean_um - 1) > 0.05:
+        raise UsageError(
+            f"the positive control has {size.mean_um:.3g} um per pixel and the slide "
+            f"{pixel_size.mean_um:.3g}; dots can only be cut from a control of the same scan"
+        )
     half = round(size.to_px(PATCH_UM))
     patches = []
     with open_slide(control) as slide:
@@ -222,8 +259,10 @@ def _patches(control: str | Path, chromogen: str, params: Params, out: Path) -> 
     return patches
 
 
-def report(plain: SlideResult, spiked: SlideResult, planted: pd.DataFrame, marker: str) -> dict[str, Any]:
-    """Recovery, ownership and blanks in numbers."""
+def report(
+    plain: SlideResult, spiked: SlideResult, planted: pd.DataFrame, marker: str, *, blank: bool = False
+) -> dict[str, Any]:
+    """Recovery, ownership, copies and, for a slide declared blank, its limits, in numbers."""
     area = float(plain.summary["tissue_area_mm2"])
     counted = spiked.dots[spiked.dots["reason"] == ""]
     found, true = match_points(_places(counted), _places(planted), 0.5)
@@ -241,22 +280,26 @@ def report(plain: SlideResult, spiked: SlideResult, planted: pd.DataFrame, marke
     )
     called = cells[cells[f"{marker}_positive"]]
     hit, _ = match_points(_places(called), homes, 3.0)
-    n_false = int(plain.cells[f"{marker}_positive"].sum())
-    blank = limit_of_blank([n_false], [area])
+    again, _ = match_points(_places(cells), homes, 3.0)
+    copies = int(cells[f"{marker}_copies"].to_numpy()[again].sum())
     return {
         "area_mm2": area,
         "dots": scores(len(found), len(counted), len(planted)),
         "cells": scores(len(hit), len(called), len(homes)),
         "owner_right": float(right.mean()) if len(right) else None,
-        "copies_found_per_planted": float(counted["n_copies"].to_numpy()[found].mean())
-        if len(found)
-        else None,
-        "unspiked": {
-            "n_positive": n_false,
-            "per_mm2": n_false / area if area else None,
-            "per_mm2_upper": rate_upper_limit(n_false, area) if area else None,
-            "limit_of_blank": blank,
-            "limit_of_detection": limit_of_detection(blank),
-            "note": "false cells only where the slide truly carries no signal",
-        },
+        "copies": {"planted": len(planted), "found": copies},
+        "unspiked": _unspiked(int(plain.cells[f"{marker}_positive"].sum()), area, blank=blank),
+    }
+
+
+def _unspiked(n_positive: int, area_mm2: float, *, blank: bool) -> dict[str, Any]:
+    """What the slide held before; its limits where it was declared blank."""
+    limit = limit_of_blank([n_positive], [area_mm2]) if blank else None
+    return {
+        "declared_blank": blank,
+        "n_positive": n_positive,
+        "per_mm2": n_positive / area_mm2 if area_mm2 else None,
+        "per_mm2_upper": rate_upper_limit(n_positive, area_mm2) if area_mm2 else None,
+        "limit_of_blank": limit,
+        "limit_of_detection": None if limit is None else limit_of_detection(limit),
     }
