@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ishcount.core.optical_density import to_od
+from ishcount.core.optical_density import od_table
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -28,6 +28,7 @@ MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about
 LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
 MAX_UNEVEN_OD = 0.10  # light at the corner of a badly set condenser is down by a fifth
 LIGHT_ROUNDS = 8
+NEAR_CELLS = 25  # how far glass grows in a round: 100 um
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,19 @@ def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
 
 def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
     """Flat cells on the quadratic surface through `cells`, grown outwards: light may fall off sideways."""
-    rows, cols = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
-    y, x = rows[:, None] + 0 * cols, cols[None, :] + 0 * rows[:, None]
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
     level = np.log(np.maximum(grey, 1))
     for _ in range(LIGHT_ROUNDS):
-        if cells.sum() < MIN_CELLS:
+        n_cells = int(cells.sum())
+        if n_cells < MIN_CELLS:
             return cells
-        step = max(1, int(cells.sum()) // 20_000)
-        surface = terms @ np.linalg.lstsq(terms[cells][::step], level[cells][::step], rcond=None)[0]
-        near = ndimage.binary_dilation(cells, iterations=25)
+        row, col = np.divmod(np.flatnonzero(cells)[:: max(1, n_cells // 20_000)], grey.shape[1])
+        v, u = y[row], x[col]
+        terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
+        c, cx, cy, cxx, cxy, cyy = np.linalg.lstsq(terms, level[row, col], rcond=None)[0]
+        surface = (c + cx * x + cxx * x * x)[None, :] + (cy * y + cyy * y * y)[:, None]
+        surface += cxy * y[:, None] * x[None, :]
+        near = ndimage.distance_transform_cdt(~cells, metric="taxicab") <= NEAR_CELLS
         cells = flat & near & (np.abs(level - surface) <= MODE_REACH / 240)
     return cells
 
@@ -105,7 +109,8 @@ def deviation(values: Array, side: int) -> Array:
 
 def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
     """Optical density float32 (h, w, 3) relative to the glass nearby: slow shading is taken off."""
-    od = to_od(rgb, glass.white).astype(np.float32)
+    table = od_table(glass.white).astype(np.float32)
+    od = np.stack([table[channel][rgb[..., channel]] for channel in range(3)], axis=-1)
     if not glass.present:
         return np.maximum(od, 0)
     weight = cv2.GaussianBlur(glass.cells.astype(np.float32), (0, 0), LIGHT_REACH_CELLS)
