@@ -35,7 +35,7 @@ def called(rgb: np.ndarray, stains, pixel_size: PixelSize, step: int) -> set[tup
     planes, grid = separate(rgb, tables), separate(block_mean(rgb, 2), tables)
     planes, grid = ((np.rint(p / step) * step).astype(np.int16) for p in (planes, grid))
     found = find_candidates(planes, grid, 2, pixel_size, DotNoise(0.0), stain_angle_deg=35, is_brown=False)
-    score = score_candidates(found.features, FEATURE_NAMES)
+    score = score_candidates(found.features, FEATURE_NAMES, found.x, found.y, pixel_size.mean_um)
     keep = score >= np.float32(Params().density.dot_cut)
     return set(zip(found.x[keep].tolist(), found.y[keep].tolist(), strict=True))
 

@@ -1,9 +1,9 @@
 """Dot candidates of one chromogen and the evidence about each.
 
 A candidate is a fine local maximum of the chromogen plane where a difference of Gaussians of a dot's size
-responds. Its evidence is measured only there: mean stain in rings about it (all three planes), shape, texture,
-wider surroundings and its neighbours. Everything is local (within `REACH_UM`) and in integers until the last
-division, so a dot has the same evidence in whatever block it is found.
+responds. Its evidence is measured only there: mean stain in rings about it (all three planes), shape,
+texture, wider surroundings and its neighbours. Everything is local (within `REACH_UM`) and in integers
+until the last division, so a dot has the same evidence in whatever block it is found.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """From a candidate's evidence to a score and, where it does not count, a reason.
 
-Two judges: a shipped model (boosted trees learned from phantoms and real negative texture, see
-docs/model_card.md) and a rule without learning, kept as baseline and fallback.
+Two judges: a shipped model (boosted trees learned from drawn and real texture, see docs/model_card.md) and a
+rule without learning, kept as baseline and fallback. The model judges twice: first each candidate by itself,
+then again knowing the first opinion on its neighbours.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -15,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from ishcount.core.forest import Forest
+from ishcount.core.forest import Forest, forest_of
+from ishcount.core.neighbours import REACHES_UM, neighbour_evidence
 from ishcount.core.settings import Settings
 
 Float = npt.NDArray[np.float32]
 MODEL_FILE = "dot_model.json"
+CONTEXT_UM = REACHES_UM[-1]
 
 
 class EvidenceParams(Settings):
@@ -33,43 +37,52 @@ class EvidenceParams(Settings):
     )
 
 
+@dataclass(frozen=True)
+class Model:
+    """The shipped trees: for a candidate by itself, and with its neighbours' first scores beside it."""
+
+    alone: Forest
+    among: Forest
+    card: dict[str, Any]
+
+
 @cache
-def load_model() -> tuple[Forest, dict[str, Any]] | None:
+def load_model() -> Model | None:
     """The shipped trees and their card, or None where the package holds none."""
     resource = files("ishcount") / "data" / MODEL_FILE
     if not resource.is_file():
         return None
     content = json.loads(resource.read_text("utf-8"))
-    trees = content["trees"]
-    forest = Forest(
-        feature_names=tuple(content["feature_names"]),
-        feature=np.array(trees["feature"], np.int16),
-        threshold=np.array(trees["threshold"], np.float64),
-        left=np.array(trees["left"], np.int32),
-        right=np.array(trees["right"], np.int32),
-        value=np.array(trees["value"], np.float64),
-        roots=np.array(trees["roots"], np.int32),
-        base=float(content["base"]),
-    )
-    return forest, content["card"]
+    return Model(forest_of(content["alone"]), forest_of(content["among"]), content["card"])
 
 
 def training_prevalence(params: EvidenceParams) -> float:
     """Share of cells that were positive where the scores were calibrated; 0.5 for the rule."""
     model = load_model() if params.judge == "model" else None
-    return float(model[1]["cell_prevalence"]) if model else 0.5
+    return float(model.card["cell_prevalence"]) if model else 0.5
 
 
 def score_candidates(
-    features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()
+    features: Float,
+    feature_names: tuple[str, ...],
+    x: npt.NDArray[np.int32],
+    y: npt.NDArray[np.int32],
+    um_per_px: float,
+    params: EvidenceParams = EvidenceParams(),
 ) -> Float:
-    """Probability (0-1) that each candidate is a dot: float32 (n,)."""
+    """Probability (0-1) that each candidate is a dot: float32 (n,).
+
+    features (n, n_features); x, y in pixels, ordered by row then column. A score is final where all
+    candidates within `CONTEXT_UM` were given.
+    """
     model = load_model() if params.judge == "model" else None
     if model is None:
         return rule_score(features, feature_names)
-    forest = model[0]
-    columns = [feature_names.index(name) for name in forest.feature_names]
-    return _sigmoid(forest.raw(np.ascontiguousarray(features[:, columns])))
+    columns = [feature_names.index(name) for name in model.alone.feature_names]
+    alone = np.ascontiguousarray(features[:, columns])
+    contrast = features[:, feature_names.index("contrast_total")]
+    around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
+    return _sigmoid(model.among.raw(np.concatenate([alone, around], axis=1)))
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:

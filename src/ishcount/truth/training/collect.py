@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,10 @@ from scipy.spatial import cKDTree
 from ishcount.core.optical_density import block_mean, separate
 from ishcount.core.stain_model import StainModel, angle_deg
 from ishcount.core.units import PixelSize
-from ishcount.steps.dots import DotParams, find_candidates, measure_noise
+from ishcount.steps.dots import Candidates, DotParams, find_candidates, measure_noise
 from ishcount.steps.stains import learn_stains
 from ishcount.truth.training.patches import draw_patch, draw_slide
 
-Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]
 
 PATCHES_PER_SLIDE = 4
@@ -26,25 +26,35 @@ VISIBLE_OD = 0.05  # a true dot weaker than this at its peak is left out: nobody
 EDGE_PX = 16
 
 
+@dataclass(frozen=True)
+class Field:
+    """Candidates of one field: evidence (n, n_features), pixels, label (1 a dot, 0 none, -1 neither)."""
+
+    features: npt.NDArray[np.float32]
+    x: npt.NDArray[np.int32]
+    y: npt.NDArray[np.int32]
+    label: Labels
+    um_per_px: float
+
+
 def evidence(
     rgb: npt.NDArray[np.uint8],
     stains: StainModel,
     pixel_size: PixelSize,
     noise_planes: Sequence[npt.NDArray[np.int16]],
-) -> tuple[Features, npt.NDArray[np.float64]]:
-    """Features and refined places (px) of every candidate of a field, as `quantify` computes them."""
+) -> Candidates:
+    """Every candidate of a field with its evidence, as `quantify` computes it."""
     factor = max(1, round(0.5 / pixel_size.mean_um))
     tables = stains.tables()
     noise = measure_noise(list(noise_planes), pixel_size, DotParams())
-    found = find_candidates(
+    return find_candidates(
         separate(rgb, tables), separate(block_mean(rgb, factor), tables), factor, pixel_size, noise,
         stain_angle_deg=angle_deg(stains.vectors[0], stains.vectors[1]), is_brown=stains.names[1] == "dab",
     )  # fmt: skip
-    return found.features, np.column_stack([found.x + found.dx, found.y + found.dy]).astype(np.float64)
 
 
-def synthetic_slide(seed: int) -> tuple[Features, Labels]:
-    """Candidates of one imaginary slide: 1 a dot, 0 none; the undecidable are left out."""
+def synthetic_slide(seed: int) -> list[Field]:
+    """The fields of one imaginary slide."""
     rng = np.random.default_rng([20261122, seed])
     chromogen = str(rng.choice(["fast_red", "dab"]))
     mpp = float(rng.choice([0.25, rng.uniform(0.22, 0.28), rng.uniform(0.45, 0.52)], p=[0.6, 0.2, 0.2]))
@@ -54,15 +64,15 @@ def synthetic_slide(seed: int) -> tuple[Features, Labels]:
     red, green, blue = draw.white + rng.normal(0, 1.5, 3)
     stains = learn_stains([p.rgb for p in patches], (red, green, blue), [chromogen], pixel_size)
     planes = [np.ascontiguousarray(separate(p.rgb, stains.tables())[1]) for p in patches]
-    features, labels = [], []
+    fields = []
     for patch in patches:
-        found, places = evidence(patch.rgb, stains, pixel_size, planes)
+        found = evidence(patch.rgb, stains, pixel_size, planes)
+        places = np.column_stack([found.x + found.dx, found.y + found.dy]).astype(np.float64)
         label = label_candidates(places, patch.dots, mpp)
         size = patch.rgb.shape[0]
         label[((places < EDGE_PX) | (places > size - EDGE_PX)).any(axis=1)] = -1
-        features.append(found[label >= 0])
-        labels.append(label[label >= 0])
-    return np.concatenate(features), np.concatenate(labels)
+        fields.append(Field(found.features, found.x, found.y, label, mpp))
+    return fields
 
 
 def label_candidates(places: npt.NDArray[np.float64], dots: npt.NDArray[np.float64], mpp_um: float) -> Labels:
@@ -77,7 +87,7 @@ def label_candidates(places: npt.NDArray[np.float64], dots: npt.NDArray[np.float
     return label
 
 
-def real_negative(path: Path, chromogen: str, mpp_um: float) -> tuple[Features, Labels]:
+def real_negative(path: Path, chromogen: str, mpp_um: float) -> Field:
     """Every candidate of a real picture that holds no dot of this chromogen."""
     from ishcount.core.geometry import Region
     from ishcount.slide.open import open_slide
@@ -88,18 +98,18 @@ def real_negative(path: Path, chromogen: str, mpp_um: float) -> tuple[Features, 
     red, green, blue = (float(value) for value in np.percentile(rgb.reshape(-1, 3), 99.9, axis=0))
     stains = learn_stains([rgb], (red, green, blue), [chromogen], pixel_size)
     plane = np.ascontiguousarray(separate(rgb, stains.tables())[1])
-    features, _ = evidence(rgb, stains, pixel_size, [plane])
-    return features, np.zeros(len(features), np.int8)
+    found = evidence(rgb, stains, pixel_size, [plane])
+    return Field(found.features, found.x, found.y, np.zeros(len(found.x), np.int8), mpp_um)
 
 
-def real_negatives(folder: Path) -> Iterator[tuple[str, Features, Labels]]:
+def real_negatives(folder: Path) -> Iterator[tuple[str, Field]]:
     """Real texture without probe signal: pens, glass, H&E and IHC read in the colour they do not hold."""
     for path in sorted((folder / "pen").glob("*.png")):
         for chromogen in ("fast_red", "dab"):
-            yield f"{path.stem}/{chromogen}", *real_negative(path, chromogen, 0.5)
+            yield f"{path.stem}/{chromogen}", real_negative(path, chromogen, 0.5)
     for path in sorted((folder / "dsb2018_brightfield").glob("*.png"))[::2]:
         for chromogen in ("fast_red", "dab"):
             for mpp in (0.25, 0.35):
-                yield f"{path.stem}/{chromogen}/{mpp}", *real_negative(path, chromogen, mpp)
+                yield f"{path.stem}/{chromogen}/{mpp}", real_negative(path, chromogen, mpp)
     for name, mpp in (("OS-2-ndpi.ome.tif", 0.2271), ("kidney-48-5.tif", 0.25)):
-        yield f"{name}/fast_red", *real_negative(folder / "slides" / name, "fast_red", mpp)
+        yield f"{name}/fast_red", real_negative(folder / "slides" / name, "fast_red", mpp)
