@@ -1,82 +1,117 @@
-"""Small operations on label images."""
+"""Label images put in order."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ishcount.core.compiled import njit
 
 Labels = npt.NDArray[np.int32]
+Row = npt.NDArray[np.int64]
+SEVERAL = -1  # labels round a hole, or the array's edge
+
+
+def tidy(labels: Labels) -> None:
+    """Leave each label (int32 (h, w)), in place, one part without holes.
+
+    Of parts that touch by no pixel side the largest stays, of equal ones the first; a hole that lies within
+    one label alone is filled.
+    """
+    first, start, label = _runs(labels)
+    part = _parts(first, start, label, labels.shape[1])
+    around = _around(first, start, label, part, labels.shape[1])
+    _repaint(labels, first, start, label, part, around)
 
 
 @njit
-def trim(labels: Labels, n_labels: int, plane: npt.NDArray[np.int16], share: float) -> Labels:
-    """Each label without the pixels where `plane` is below `share` of its maximum under that label."""
-    height, width = labels.shape
-    top = np.zeros(n_labels + 1, np.int16)
-    for y in range(height):
-        for x in range(width):
-            if labels[y, x] > 0:
-                top[labels[y, x]] = max(top[labels[y, x]], plane[y, x])
-    trimmed = np.zeros((height, width), np.int32)
-    for y in range(height):
-        for x in range(width):
-            if labels[y, x] > 0 and plane[y, x] >= share * top[labels[y, x]]:
-                trimmed[y, x] = labels[y, x]
-    return trimmed
+def _runs(labels: Labels) -> tuple[Row, Labels, Labels]:
+    """Stretches of one label (also of 0) in reading order: the first of each row, their first column, label.
 
-
-@njit
-def flat_parts(labels: Labels) -> Labels:
-    """Connected parts (4 neighbours) of equal label, numbered from 1 in reading order; label 0 stays 0."""
+    A last one beyond the array ends the others.
+    """
     height, width = labels.shape
-    parts = np.zeros((height, width), np.int32)
-    stack = np.empty(height * width, np.int64)
+    first = np.empty(height + 1, np.int64)
+    start, label = np.empty(height * width + 1, np.int32), np.empty(height * width + 1, np.int32)
     n = 0
     for y in range(height):
+        first[y] = n
         for x in range(width):
-            if labels[y, x] == 0 or parts[y, x] != 0:
-                continue
-            n += 1
-            parts[y, x], stack[0], depth = n, y * width + x, 1
-            while depth:
-                depth -= 1
-                row, col = stack[depth] // width, stack[depth] % width
-                for k in range(4):
-                    v, u = row + (k == 3) - (k == 0), col + (k == 2) - (k == 1)
-                    if v < 0 or u < 0 or v >= height or u >= width:
-                        continue
-                    if parts[v, u] == 0 and labels[v, u] == labels[y, x]:
-                        parts[v, u] = n
-                        stack[depth] = v * width + u
-                        depth += 1
-    return parts
+            if x == 0 or labels[y, x] != labels[y, x - 1]:
+                start[n], label[n] = x, labels[y, x]
+                n += 1
+    first[height] = n
+    start[n] = 0
+    return first, start[: n + 1], label[:n]
 
 
 @njit
-def _hole_owners(holes: Labels, labels: Labels, n_holes: int) -> Labels:
-    """The one label round each hole, -1 where there are several or the hole meets the edge of the array."""
-    owner = np.zeros(n_holes, np.int32)
-    height, width = labels.shape
-    for y in range(height):
-        for x in range(width):
-            hole = holes[y, x]
-            if labels[y, x] > 0:
-                continue
-            if y == 0 or x == 0 or y == height - 1 or x == width - 1:
-                owner[hole] = -1
-                continue
-            for v, u in ((y - 1, x), (y, x - 1), (y, x + 1), (y + 1, x)):
-                label = labels[v, u]
-                if label > 0 and owner[hole] != label:
-                    owner[hole] = label if owner[hole] == 0 else -1
-    return owner
+def _parts(first: Row, start: Labels, label: Labels, width: int) -> Labels:
+    """For each run the first of those of its label that hang together with it (4 neighbours)."""
+    parent = np.arange(len(label)).astype(np.int32)
+    for y in range(1, len(first) - 1):
+        above = first[y - 1]
+        for run in range(first[y], first[y + 1]):
+            end = start[run + 1] if start[run + 1] > 0 else width
+            while above + 1 < first[y] and start[above + 1] <= start[run]:
+                above += 1
+            other = above
+            while other < first[y] and start[other] < end:
+                if label[other] == label[run]:
+                    a, b = np.int64(parent[other]), np.int64(parent[run])
+                    while parent[a] != a:
+                        a = np.int64(parent[a])
+                    while parent[b] != b:
+                        b = np.int64(parent[b])
+                    parent[max(a, b)] = min(a, b)
+                other += 1
+    for run in range(len(label)):
+        parent[run] = parent[parent[run]]  # a parent comes before its children
+    return parent
 
 
-def fill_holes(labels: Labels) -> Labels:
-    """Labels with every hole that lies within one label filled."""
-    n_holes, holes = cv2.connectedComponents((labels == 0).astype(np.uint8), connectivity=4)
-    owner = np.maximum(_hole_owners(holes.astype(np.int32), labels, n_holes), 0)
-    return np.where(labels > 0, labels, owner[holes]).astype(np.int32)
+@njit
+def _around(first: Row, start: Labels, label: Labels, part: Labels, width: int) -> Labels:
+    """The one label that each part of label 0 touches, at its first run; `SEVERAL` also at the array's
+    edge.
+    """
+    around = np.zeros(len(label), np.int32)
+    for y in range(len(first) - 1):
+        above = first[max(y - 1, 0)]
+        for run in range(first[y], first[y + 1]):
+            end = start[run + 1] if start[run + 1] > 0 else width
+            at_edge = y == 0 or y == len(first) - 2 or start[run] == 0 or end == width
+            if label[run] == 0 and at_edge:
+                around[part[run]] = SEVERAL
+            while above + 1 < first[y] and start[above + 1] <= start[run]:
+                above += 1
+            other = above - 1  # stands for the run on the left; then those above
+            while other < above or (other < first[y] and start[other] < end):
+                near = other if other >= above else run - 1 if start[run] > 0 else run
+                if (label[run] == 0) != (label[near] == 0):
+                    hole = part[run] if label[run] == 0 else part[near]
+                    touched = max(label[run], label[near])
+                    alone = around[hole] == 0 or around[hole] == touched
+                    around[hole] = touched if alone else SEVERAL
+                other += 1
+    return around
+
+
+@njit
+def _repaint(labels: Labels, first: Row, start: Labels, label: Labels, part: Labels, around: Labels) -> None:
+    """Write into `labels` what changes: holes of one label, and all parts of a label but its largest."""
+    width = labels.shape[1]
+    area, largest = np.zeros(len(label), np.int64), np.full(label.max() + 1, -1)
+    for run in range(len(label)):
+        area[part[run]] += (start[run + 1] if start[run + 1] > 0 else width) - start[run]
+    for run in range(len(label)):
+        if part[run] == run and (largest[label[run]] < 0 or area[run] > area[largest[label[run]]]):
+            largest[label[run]] = run
+    for y in range(len(first) - 1):
+        for run in range(first[y], first[y + 1]):
+            old = label[run]
+            new = old if largest[old] == part[run] else 0
+            if old == 0:
+                new = max(around[part[run]], 0)
+            if new != old:
+                labels[y, start[run] : (start[run + 1] if start[run + 1] > 0 else width)] = new

@@ -14,15 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ishcount.core.compiled import njit
+from ishcount.core.pieces import (
+    AREA,
+    GRAD,
+    GRADIENT,
+    LENGTH,
+    LEVELS,
+    LOW,
+    OPEN,
+    PASS,
+    PERIMETER,
+    SQUARES,
+    TOP,
+    XX,
+    XY,
+    YY,
+    A,
+    B,
+    Table,
+    X,
+    Y,
+    axes_and_fill,
+)
 
-Table = npt.NDArray[np.int64]
 Row = npt.NDArray[np.int64]
-# Columns of the sums. PERIMETER counts pixel sides to any other label, OPEN those to no label; GRADIENT
-# sums the gradient on both sides of them; SQUARES and LEVELS sum the plane, TOP is its maximum.
-AREA, X, Y, XX, YY, XY, LEVELS, SQUARES, TOP, PERIMETER, OPEN, GRADIENT = range(12)
-# Columns of borders between a < b: length in pixel sides, sum and maximum of the plane's lower side,
-# gradient.
-A, B, LENGTH, LOW, GRAD, PASS = range(6)
 ROUNDS = 40  # each round at least halves the pieces of a lump: enough for 2^40
 
 FEATURES = (
@@ -31,70 +46,6 @@ FEATURES = (
     "fill_gain", "union_fill", "union_saddle", "union_pass", "union_gain", "union_log_area", "union_neck",
     "union_height", "sibling_fill", "sibling_height", "sibling_edge",
 )  # fmt: skip
-
-
-@njit
-def piece_sums(
-    labels: npt.NDArray[np.int32],
-    n_labels: int,
-    plane: npt.NDArray[np.int16],
-    gradient: npt.NDArray[np.int16],
-) -> Table:
-    """Sums (n_labels + 1, 12) of each label, in pixels and levels; row 0 stays 0."""
-    height, width = labels.shape
-    sums = np.zeros((n_labels + 1, 12), np.int64)
-    for y in range(height):
-        for x in range(width):
-            label = labels[y, x]
-            if label == 0:
-                continue
-            row, level = sums[label], np.int64(plane[y, x])
-            row[AREA] += 1
-            row[X] += x
-            row[Y] += y
-            row[XX] += x * x
-            row[YY] += y * y
-            row[XY] += x * y
-            row[LEVELS] += level
-            row[SQUARES] += level * level
-            row[TOP] = max(row[TOP], level)
-            for k in range(4):
-                v, u = y + (k == 3) - (k == 0), x + (k == 2) - (k == 1)
-                if v < 0 or u < 0 or v >= height or u >= width or labels[v, u] == label:
-                    continue
-                row[PERIMETER] += 1
-                row[OPEN] += labels[v, u] == 0
-                row[GRADIENT] += gradient[y, x] + gradient[v, u]
-    return sums
-
-
-@njit
-def piece_borders(
-    labels: npt.NDArray[np.int32], plane: npt.NDArray[np.int16], gradient: npt.NDArray[np.int16]
-) -> Table:
-    """Borders (n, 6) of touching labels, one row a pair, ordered by A then B."""
-    height, width = labels.shape
-    sides = np.empty((0, 6), np.int64)
-    for counting in (True, False):
-        n = 0
-        for y in range(height):
-            for x in range(width):
-                a = labels[y, x]
-                if a == 0:
-                    continue
-                for v, u in ((y, x + 1), (y + 1, x)):
-                    if v >= height or u >= width or labels[v, u] == 0 or labels[v, u] == a:
-                        continue
-                    if not counting:
-                        low = min(plane[y, x], plane[v, u])
-                        sides[n, A], sides[n, B] = min(a, labels[v, u]), max(a, labels[v, u])
-                        sides[n, LENGTH] = 1
-                        sides[n, LOW] = sides[n, PASS] = low
-                        sides[n, GRAD] = gradient[y, x] + gradient[v, u]
-                    n += 1
-        if counting:
-            sides = np.zeros((n, 6), np.int64)
-    return gather(sides)
 
 
 @njit
@@ -116,41 +67,29 @@ def gather(sides: Table) -> Table:
 
 
 @njit
-def _joined(a: Row, b: Row, pair: Row) -> Row:
-    union = a + b
-    union[TOP] = max(a[TOP], b[TOP])
-    union[PERIMETER] -= 2 * pair[LENGTH]
-    union[GRADIENT] -= 2 * pair[GRAD]
-    return union
-
-
-@njit
-def axes_and_fill(sums: Row) -> tuple[float, float, float, float, float]:
-    """Spread along x and y, longer and shorter axis (standard deviations, px), and the fill of the ellipse.
-
-    Fill is the area over that of the ellipse with the same second moments: 1 for a full ellipse, less for a
-    waist.
-    """
-    area = float(sums[AREA])
-    mean_x, mean_y = sums[X] / area, sums[Y] / area
-    xx = sums[XX] / area - mean_x * mean_x + 1 / 12  # a pixel is a square, not a point
-    yy = sums[YY] / area - mean_y * mean_y + 1 / 12
-    xy = sums[XY] / area - mean_x * mean_y
-    root = np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
-    longer, shorter = np.sqrt((xx + yy + root) / 2), np.sqrt(max((xx + yy - root) / 2, 1e-6))
-    return np.sqrt(xx), np.sqrt(yy), longer, shorter, area / (4 * np.pi * longer * shorter)
-
-
-@njit
-def _affinity(a: Row, b: Row, pair: Row, most_px: float) -> float:
+def _affinity(nodes: Table, pair: Row, most_px: float) -> float:
     """How well two pieces fit into one: fill of the union plus the height of the pass between them; -1:
     too large.
     """
+    a, b = nodes[pair[A]], nodes[pair[B]]
     if a[AREA] + b[AREA] > most_px:
         return -1.0
-    fill = axes_and_fill(_joined(a, b, pair))[4]
+    fill = axes_and_fill(
+        a[AREA] + b[AREA], a[X] + b[X], a[Y] + b[Y], a[XX] + b[XX], a[YY] + b[YY], a[XY] + b[XY]
+    )[4]
     lower = min(a[LEVELS] / a[AREA], b[LEVELS] / b[AREA])
     return float(fill + min(pair[LOW] / pair[LENGTH] / max(lower, 1.0), 1.2))
+
+
+@njit
+def _join(nodes: Table, grown: int, pair: Row) -> None:
+    """Node `grown` becomes the union of the pair."""
+    a, b, union = nodes[pair[A]], nodes[pair[B]], nodes[grown]
+    for column in range(len(union)):
+        union[column] = a[column] + b[column]
+    union[TOP] = max(a[TOP], b[TOP])
+    union[PERIMETER] -= 2 * pair[LENGTH]
+    union[GRADIENT] -= 2 * pair[GRAD]
 
 
 @njit
@@ -165,7 +104,7 @@ def grow_tree(sums: Table, borders: Table, most_px: float) -> tuple[Table, Table
         affinity = np.full(len(pairs), -1.0)
         best, partner = np.zeros(n), np.full(n, -1)
         for i in range(len(pairs)):
-            affinity[i] = _affinity(nodes[pairs[i, A]], nodes[pairs[i, B]], pairs[i], most_px)
+            affinity[i] = _affinity(nodes, pairs[i], most_px)
             for side in (A, B):
                 if affinity[i] > best[pairs[i, side]]:
                     best[pairs[i, side]], partner[pairs[i, side]] = affinity[i], i
@@ -173,7 +112,7 @@ def grow_tree(sums: Table, borders: Table, most_px: float) -> tuple[Table, Table
         for i in range(len(pairs)):
             a, b = pairs[i, A], pairs[i, B]
             if partner[a] == i and partner[b] == i:
-                nodes[grown] = _joined(nodes[a], nodes[b], pairs[i])
+                _join(nodes, grown, pairs[i])
                 children[grown, 0], children[grown, 1], inner[grown] = a, b, pairs[i]
                 target[a] = target[b] = grown
                 grown += 1
@@ -206,7 +145,9 @@ def node_features(
         if row[AREA] == 0:
             continue
         area, perimeter = float(row[AREA]), max(float(row[PERIMETER]), 1.0)
-        along_x, along_y, longer, shorter, fill = axes_and_fill(row)
+        along_x, along_y, longer, shorter, fill = axes_and_fill(
+            row[AREA], row[X], row[Y], row[XX], row[YY], row[XY]
+        )
         height = row[LEVELS] / area
         edge = row[GRADIENT] / (2 * perimeter)
         out[i, 0], out[i, 1], out[i, 2] = np.log(area * pixel_um2), fill, shorter / longer

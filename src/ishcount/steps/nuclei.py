@@ -1,11 +1,12 @@
 """Nuclei in haematoxylin on a grid of about 0.5 um.
 
 A nucleus is darker than its near surroundings, whatever those are: the mask is where the stain lies above
-its own mean over about 8 um. A watershed on distance and stain cuts the mask into too many pieces, each
-trimmed at a share of its own height, so that a faint nucleus beside a dark one keeps its outline. Touching
-pieces are joined into a tree (`core.region_tree`), a judge gives every node the probability of being one
-whole nucleus, and the best set of nodes that do not overlap is taken. All normalisation is local (within 20
-um) or frozen per slide, so a nucleus does not depend on the block it is seen in.
+its own mean over about 8 um. The mask is cut into hills of stain and distance (`core.relief`,
+`core.pieces`), too many, each trimmed at a share of its own height, so that a faint nucleus beside a dark one
+keeps its outline. Touching pieces are joined into a tree (`core.region_tree`), a judge gives every node the
+probability of being one whole nucleus, and the best set of nodes that do not overlap is taken. All
+normalisation is local (within 20 um) or frozen per slide, so a nucleus does not depend on the block it is
+seen in.
 """
 
 from __future__ import annotations
@@ -22,31 +23,29 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from ishcount.core.compiled import njit
 from ishcount.core.flags import Flag
 from ishcount.core.forest import Forest, forest_of
-from ishcount.core.labels import fill_holes, flat_parts, trim
-from ishcount.core.region_tree import (
+from ishcount.core.labels import tidy
+from ishcount.core.pieces import (
     AREA,
-    FEATURES,
     LEVELS,
     X,
     Y,
-    choose,
-    grow_tree,
-    node_features,
-    piece_borders,
-    piece_sums,
+    aspect_and_fill,
+    basins,
+    measure_pieces,
+    shape_sums,
+    trim,
 )
+from ishcount.core.region_tree import choose, grow_tree, node_features
+from ishcount.core.relief import FINE, above_background, relief, smoothed
 from ishcount.core.settings import Settings
 from ishcount.core.units import PixelSize
-from ishcount.core.watershed import flood
 
 Grey = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.int16]
 Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[Any]
-FINE = 16  # smoothed planes keep 16 steps per grey level of the input, in int16
 LEVELS_PER_OD = 200  # of the input (core.optical_density)
 MODEL_FILE = "nuclei_model.json"
 
@@ -149,9 +148,8 @@ def calibrate_nuclei(
     """
     if not samples:
         return NucleiCalibration(30.0)
-    pooled = np.concatenate(
-        [_contrast(_smooth(s, pixel_size, params), pixel_size, params).ravel() for s in samples]
-    )
+    smooth = [smoothed(sample, pixel_size, params.smooth_um) for sample in samples]
+    pooled = np.concatenate([above_background(s, pixel_size, params.background_um).ravel() for s in smooth])
     levels = np.clip(pooled // FINE, 0, 255).astype(np.uint8).reshape(1, -1)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return NucleiCalibration(float(max(otsu, 6.0)))  # 0.03 OD: twice the noise of a scanner
@@ -180,7 +178,8 @@ def find_nuclei(
     nodes = np.unique(owner[owner > 0])
     renumber = np.zeros(len(found.children), np.int32)
     renumber[nodes] = np.arange(1, len(nodes) + 1)
-    labels = fill_holes(renumber[owner][found.pieces])
+    labels = renumber[owner][found.pieces]
+    tidy(labels)
     return _measure(labels, found.contrast, probability[nodes], pixel_size, calibration)
 
 
@@ -188,22 +187,23 @@ def candidates(
     stain: Grey, pixel_size: PixelSize, calibration: NucleiCalibration, params: NucleiParams
 ) -> Candidates:
     """All pieces of the mask and every union of neighbours that was tried, with features (`FEATURES`)."""
-    smooth = _smooth(stain, pixel_size, params)
-    contrast = _contrast(smooth, pixel_size, params)
-    mask = _mask(smooth, contrast, pixel_size, calibration, params)
-    topography = _topography(smooth, mask, pixel_size, calibration)
-    pieces = flood(255 - topography, _seeds(topography, mask, pixel_size, params), mask)
-    pieces = flat_parts(trim(pieces, int(pieces.max(initial=0)), contrast, params.trim))
-    n_pieces = int(pieces.max(initial=0))
-    gradient = cv2.morphologyEx(contrast, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).astype(np.int16)
-    nodes, children, inner = grow_tree(
-        piece_sums(pieces, n_pieces, contrast, gradient),
-        piece_borders(pieces, contrast, gradient),
-        params.max_area_um2 / pixel_size.area_um2(1),
+    land = relief(
+        stain,
+        pixel_size,
+        smooth_um=params.smooth_um,
+        background_um=params.background_um,
+        surround_um=params.surround_um,
+        least=params.floor * calibration.otsu,
+        usual=calibration.otsu,
+        frame=max(1, round(pixel_size.to_px(params.seed_um))),
     )
-    level = calibration.otsu * FINE
-    features = node_features(nodes, children, inner, pixel_size.area_um2(1), level)
-    return Candidates(contrast, pieces, n_pieces, children, features)
+    pieces, n_pieces = basins(land.height, land.frame)
+    trim(pieces, n_pieces, land.contrast, params.trim)
+    gradient = cv2.morphologyEx(land.contrast, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    sums, borders = measure_pieces(pieces, n_pieces, land.contrast, gradient)
+    nodes, children, inner = grow_tree(sums, borders, params.max_area_um2 / pixel_size.area_um2(1))
+    features = node_features(nodes, children, inner, pixel_size.area_um2(1), calibration.otsu * FINE)
+    return Candidates(land.contrast, pieces, n_pieces, children, features)
 
 
 @cache
@@ -222,83 +222,6 @@ def probabilities(found: Candidates, params: NucleiParams) -> npt.NDArray[np.flo
     return probability
 
 
-def _side(length_um: float, pixel_size: PixelSize) -> int:
-    """An odd number of pixels."""
-    return 2 * max(1, round(pixel_size.to_px(length_um) / 2)) + 1
-
-
-def _wide_mean(plane: Plane, sigma_um: float, pixel_size: PixelSize) -> Plane:
-    """Mean with about a Gaussian's weights: two boxes, each of variance (side^2 - 1) / 12."""
-    side = _side(pixel_size.to_um((6 * pixel_size.to_px(sigma_um) ** 2 + 1) ** 0.5), pixel_size)
-    once = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.blur(once, (side, side), borderType=cv2.BORDER_REPLICATE))
-
-
-def _smooth(stain: Grey, pixel_size: PixelSize, params: NucleiParams) -> Plane:
-    sigma = pixel_size.to_px(params.smooth_um)
-    return np.asarray(
-        cv2.GaussianBlur(stain.astype(np.int16) * FINE, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    )
-
-
-def _contrast(smooth: Plane, pixel_size: PixelSize, params: NucleiParams) -> Plane:
-    """Stain above its background, the smoothed minimum of the neighbourhood; never negative."""
-    side = _side(params.background_um, pixel_size)
-    floor = cv2.erode(smooth, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    floor = cv2.blur(floor, (side // 2 | 1, side // 2 | 1), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(np.maximum(smooth - floor, 0))
-
-
-def _mask(
-    smooth: Plane,
-    contrast: Plane,
-    pixel_size: PixelSize,
-    calibration: NucleiCalibration,
-    params: NucleiParams,
-) -> Grey:
-    """Pixels darker than their surroundings and above the floor, pinholes filled, threads opened away."""
-    mask = smooth > _wide_mean(smooth, params.surround_um, pixel_size)
-    mask &= contrast > round(params.floor * calibration.otsu * FINE)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc)
-    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, disc))
-
-
-def _topography(smooth: Plane, mask: Grey, pixel_size: PixelSize, calibration: NucleiCalibration) -> Grey:
-    """Height, 1-255 inside the mask: 25 levels per um from the edge, and 25 per local unit of fine stain
-    detail.
-
-    Detail is stain above its mean with sigma 2 um, its unit the mean detail within 12 um.
-    """
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
-    distance = cv2.GaussianBlur(distance, (0, 0), pixel_size.to_px(0.5))
-    detail = smooth - _wide_mean(smooth, 2.0, pixel_size)
-    unit = _wide_mean(np.abs(detail), 6.0, pixel_size)
-    flat = np.asarray(distance, np.float32)
-    return _height(flat, detail, unit, mask, 25 * pixel_size.mean_um, 0.1 * calibration.otsu * FINE)
-
-
-@njit
-def _height(
-    distance: npt.NDArray[np.float32], detail: Plane, unit: Plane, mask: Grey, per_px: float, least: float
-) -> Grey:
-    out = np.zeros(mask.shape, np.uint8)
-    for y in range(mask.shape[0]):
-        for x in range(mask.shape[1]):
-            if mask[y, x]:
-                value = 60 + per_px * distance[y, x] + 25 * detail[y, x] / (1.25 * unit[y, x] + least)
-                out[y, x] = min(max(int(value + 0.5), 1), 255)
-    return out
-
-
-def _seeds(topography: Grey, mask: Grey, pixel_size: PixelSize, params: NucleiParams) -> Labels:
-    """One seed for each maximum of the topography within `seed_um`; equal neighbours share one."""
-    radius = max(1, round(pixel_size.to_px(params.seed_um)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    peaks = (topography == cv2.dilate(topography, disc)) & (mask > 0)
-    return np.asarray(cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)[1])
-
-
 def _measure(
     labels: Labels,
     contrast: Plane,
@@ -307,8 +230,8 @@ def _measure(
     calibration: NucleiCalibration,
 ) -> Nuclei:
     n = len(score)
-    sums = piece_sums(labels, n, contrast, contrast)
-    shape = node_features(sums, np.zeros((n + 1, 2), np.int64), np.zeros((n + 1, 6), np.int64), 1.0, 1.0)[1:]
+    sums = shape_sums(labels, n, contrast)
+    shape = aspect_and_fill(sums[1:])
     area = sums[1:, AREA]
     height = sums[1:, LEVELS] / np.maximum(area, 1) / FINE
     edge = np.concatenate(
@@ -327,8 +250,8 @@ def _measure(
         y_px=sums[1:, Y] / np.maximum(area, 1),
         area_px=area,
         mean_od=height / LEVELS_PER_OD,
-        aspect=shape[:, FEATURES.index("aspect")].astype(np.float64),
-        fill=shape[:, FEATURES.index("fill")].astype(np.float64),
+        aspect=shape[:, 0],
+        fill=shape[:, 1],
         score=score,
         at_border=np.isin(label, edge),
         flags=flags.astype(np.uint32),
