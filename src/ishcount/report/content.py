@@ -24,6 +24,7 @@ from ishcount.report.printed import (
     printed_slides,
     printed_statistics,
 )
+from ishcount.report.stain_drift import far_slides, stain_drift_deg
 from ishcount.report.workbook import parameters_table
 from ishcount.stats.wording import format_estimate, format_p, paper_lines, why_welch_differs
 
@@ -81,7 +82,7 @@ def make_report(
         answers=tuple(answers(statistics) if statistics else slide_answers(densities)),
         doubts=tuple(doubts(densities, statistics, params=params)),
         remarks=tuple(_remarks(statistics, params)),
-        table_groups=tuple(_groups(densities, patients, statistics, _mismatches(summaries))),
+        table_groups=tuple(_groups(densities, patients, statistics, _odd_colours(summaries))),
         methods=tuple(methods.methods_text(densities, summaries, params, statistics, versions)),
         limitations=tuple(methods.limitations(densities, statistics, summaries)),
         checklists=tuple(checklists(methods.facts(densities, summaries, params, statistics))),
@@ -156,10 +157,11 @@ def _groups(
     return [*found, group] if quality else found
 
 
-def _mismatches(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """What the stain separation says of slides whose colours do not fit."""
+def _odd_colours(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What there is to say of slides whose colours fit neither their stains nor their study."""
     said = [(str(s["slide_id"]), (s.get("stains") or {}).get("mismatch")) for s in summaries]
-    return [(slide, text) for slide, text in said if isinstance(text, str) and text]
+    mismatches = [(slide, text) for slide, text in said if isinstance(text, str) and text]
+    return [*mismatches, *far_slides(stain_drift_deg(summaries))]
 
 
 def _design(statistics: Mapping[str, Any]) -> tuple[str, ...]:

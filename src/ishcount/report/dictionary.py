@@ -86,6 +86,9 @@ COLUMNS: dict[str, Column] = {
     "artefacts_mm2": Column("mm2", "area left out as artefact, all kinds", _AREA),
     "stain_source": Column("", "whether stain colours were measured on the slide or taken as known", _NAME),
     "stain_mismatch": Column("", "how far the colours are from the chromogen asked for", _NAME),
+    "stain_drift_deg": Column(
+        "degrees", "farthest of the slide's stain colours from that stain's median over the study", "precise"
+    ),
     # Statistics
     "case": Column("", "group that stands first; differences are case - control", _NAME),
     "control": Column("", "group compared with the case", _NAME),

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from ishcount.report.stain_drift import stain_drift_deg
+
 QC_FIRST = (
     "slide_id", "status", "error_code", "reason", "flags", "tissue_area_mm2", "area_low_mm2", "area_high_mm2",
     "artefacts_mm2", "n_sections", "n_cells", "width_px", "height_px", "mpp_x_um", "mpp_y_um", "mpp_source",
-    "stain_source", "stain_mismatch",
+    "stain_source", "stain_mismatch", "stain_drift_deg",
 )  # fmt: skip
 SENSITIVITY = (
     "slide_id", "marker", "dot_cut", "min_dots", "ownership", "n_positive", "positive_per_mm2",
 )  # fmt: skip
 
 
-def qc_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def qc_table(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per slide: area, artefacts by kind, sections, pixel size, stains, flags, quality."""
-    rows = [_qc_row(summary) for summary in summaries]
+    drift = stain_drift_deg(summaries)
+    rows = [_qc_row(summary, drift.get(str(summary["slide_id"]), {})) for summary in summaries]
     extra = sorted({name for row in rows for name in row} - set(QC_FIRST))
     return pd.DataFrame(rows, columns=[*QC_FIRST, *extra])
 
 
-def _qc_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _qc_row(summary: Mapping[str, Any], drift_deg: Mapping[str, float]) -> dict[str, Any]:
     row = {name: summary.get(name) for name in QC_FIRST if name in summary}
     artefacts = summary.get("artefacts") or {}
     stains = summary.get("stains") or {}
@@ -33,6 +36,7 @@ def _qc_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     row["n_sections"] = len(summary["sections"]) if summary.get("sections") is not None else None
     row["stain_source"] = _plain(stains.get("source"))
     row["stain_mismatch"] = _plain(stains.get("mismatch"))
+    row["stain_drift_deg"] = max(drift_deg.values(), default=None)
     row |= {f"artefact_{kind}_mm2": area for kind, area in artefacts.items()}
     row |= {f"qc_{name}": _plain(value) for name, value in (summary.get("qc") or {}).items()}
     return row
