@@ -8,7 +8,7 @@ import shapely
 
 from ishcount.review.audit import FIELD_UM, N_DECISIONS, N_FIELDS, Plan, PlanField, draw_plan
 from ishcount.review.audited import audit_of
-from ishcount.review.corrected import Corrected, correct, more_decisions_to_halve
+from ishcount.review.corrected import Corrected, correct
 from ishcount.review.log import Change
 from ishcount.review.outlines import UM2_PER_MM2, WHOLE
 from ishcount.review.pooling import Audit, pooled
@@ -86,9 +86,3 @@ def corrected(session: Session, others: list[Audit] | None = None) -> Corrected 
         return None
     together = pooled([own, *(others or [])])[0]
     return correct(together.strata, together.fields)
-
-
-def more_needed(session: Session) -> int | None:
-    """How many more decisions would halve the interval; None when unknown or out of reach."""
-    own = own_audit(session)
-    return None if own is None else more_decisions_to_halve(own.strata, own.fields)

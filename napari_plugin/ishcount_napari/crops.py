@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtGui import QColor, QImage, QPainter, QPixmap
 
 from ishcount.core.errors import IshcountError
 from ishcount.core.geometry import Region
@@ -45,6 +45,18 @@ def to_pixmap(picture: NDArray[np.uint8]) -> QPixmap:
     height, width = picture.shape[:2]
     image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     return QPixmap.fromImage(image.copy())
+
+
+def with_square(pixmap: QPixmap, share: float) -> QPixmap:
+    """The pixmap with a thin square about its middle, `share` of its side wide (0: none)."""
+    if share > 0:
+        side = pixmap.width()
+        painter = QPainter(pixmap)
+        painter.setPen(QColor("#00e5ff"))
+        first, size = round(side * (1 - share) / 2), round(side * share)
+        painter.drawRect(first, first, size, size)
+        painter.end()
+    return pixmap
 
 
 class CropLoader(QObject):

@@ -14,7 +14,8 @@ import numpy as np
 from napari.layers import Shapes
 
 from ishcount.core.errors import IshcountError
-from ishcount_napari.layers import ReviewLayers
+from ishcount.review.outlines import rings_of
+from ishcount_napari.layers import SIMPLIFY_UM, ReviewLayers
 from ishcount_napari.place import from_world, to_world
 
 DRAFT = "outline draft"
@@ -29,6 +30,7 @@ class Drawing:
         self._reason, self._say = reason, say
         self._paused = False
         self.draft: Any = None
+        self._exact: list[tuple[Any, Any]] = []  # rings of the draft as drawn and as counted
         layers.exclusions.events.data.connect(self._exclusions_changed)
         layers.added.events.data.connect(self._added_changed)
 
@@ -62,7 +64,8 @@ class Drawing:
         self.draft = self.layers.viewer.add_layer(
             Shapes(None, name=DRAFT, ndim=2, edge_color="#ff00ff", face_color="#ff00ff18", units=("um", "um"))
         )
-        rings = [to_world(ring) for ring in outer_rings(self.session.areas.get(area))]
+        self._exact = [simple_and_exact(ring) for ring in rings_of(self.session.areas.get(area))]
+        rings = [to_world(simple) for simple, _ in self._exact]
         if rings:
             self.draft.add(rings, shape_type="polygon")
         zoom = float(self.layers.viewer.scene.camera.zoom)
@@ -74,14 +77,23 @@ class Drawing:
         if self.draft is None or self.draft.nshapes == 0:
             self._say("draw or edit the outline first (Redraw), then use it")
             return
-        self._try(lambda: self.session.correct_outline(area, [from_world(ring) for ring in self.draft.data]))
+        rings = [self._as_counted(from_world(ring)) for ring in self.draft.data]
+        self._try(lambda: self.session.correct_outline(area, rings))
         self.drop_draft()
 
     def drop_draft(self) -> None:
         """Take the draft away unused."""
         if self.draft is not None and self.draft in self.layers.viewer.layers:
             self.layers.viewer.layers.remove(self.draft)
+            self.layers.viewer.layers.selection.active = self.layers.cells
         self.draft = None
+
+    def _as_counted(self, ring: Any) -> Any:
+        """The ring as it was counted where nobody moved a corner of its simpler copy."""
+        same = (
+            exact for simple, exact in self._exact if np.array_equal(np.round(simple, 2), np.round(ring, 2))
+        )
+        return next(same, ring)
 
     def _activate(self, layer: Any, mode: str) -> None:
         self.layers.viewer.layers.selection.active = layer
@@ -136,13 +148,10 @@ class Drawing:
                 self.layers.refresh({"areas", "added"})
 
 
-def outer_rings(area: Any) -> list[Any]:
-    """Outer rings (k, 2: x, y) of an area's pieces, simplified to what a person can drag."""
+def simple_and_exact(ring: Any) -> tuple[Any, Any]:
+    """A ring (k, 2) with no more corners than a person can drag, and as it was."""
     import shapely
 
-    if area is None or area.is_empty:
-        return []
-    pieces = [
-        piece for piece in shapely.get_parts(shapely.simplify(area, 8.0)) if piece.geom_type == "Polygon"
-    ]
-    return [shapely.get_coordinates(shapely.get_exterior_ring(piece))[:-1] for piece in pieces]
+    simple = shapely.simplify(shapely.Polygon(ring), SIMPLIFY_UM)
+    corners = shapely.get_coordinates(simple.exterior)[:-1] if not simple.is_empty else ring
+    return (corners if len(corners) >= 3 else ring), ring

@@ -11,8 +11,10 @@ import numpy as np
 import shapely
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import CyclicLabelColormap
+from numpy.typing import NDArray
 
 from ishcount.core.units import PixelSize
+from ishcount.review.live import LOOKS
 from ishcount.review.outlines import WHOLE
 from ishcount_napari.heat import BIN_UM, density_picture
 from ishcount_napari.lut import LookUpTable, LookUpView, colours_of_values, open_labels
@@ -36,9 +38,13 @@ FAR_PX_PER_UM = 0.25
 NEAR_PX_PER_UM = 1.0
 """From here on dots (1 um) are visible: those in view are marked."""
 MOST_DOTS = 400
+DOT_UM, DOT_PX = 1.6, 7.0
+"""Least size of a dot's ring: the dot itself, and what shows a colour on the screen."""
 SIMPLIFY_UM = 4.0
 """Outlines are drawn a pixel of the tissue raster coarser than they count."""
-OUTLINE_COLOURS = {WHOLE: "#00a08a", "epidermis": "#b35900", "dermis": "#4b5fd6"}
+OUTLINE_COLOURS = {WHOLE: "#00804a", "epidermis": "#b35900", "dermis": "#5d6d7e"}
+AUTOMATIC_LOOKS = {LOOKS.index("positive"): LOOKS.index("negative")}
+"""What is shown instead while automatic calls are hidden."""
 REASON_COLOURS = {
     "": "#00c800", "low_score": "#ffffff", "melanin": "#c08040", "red_cell": "#ff9090",
     "precipitate": "#404040", "haematoxylin": "#4040ff", "diffuse": "#ff80ff", "blur": "#80c0ff",
@@ -54,7 +60,8 @@ class ReviewLayers:
         self.viewer, self.session = viewer, session
         self.overlay = True
         self._last_current: int | None = None
-        self.table = LookUpTable(session.live.looks(session.marker))
+        self._hides = session.hides_automatic
+        self.table = LookUpTable(self._looks())
         self._levels = levels
         self.slide = self._add_slide(levels) if levels else None
         half = (BIN_UM / 2, BIN_UM / 2)
@@ -66,8 +73,8 @@ class ReviewLayers:
         )
         self.outlines = self._add(Shapes, None, "outlines", **shapes, **clear)
         self.cells = self._add_cells()
-        self.dots = self._add(Points, none, "dots", size=1.6, border_width=0.15, **clear)
-        self.fields = self._add(Shapes, None, "fields", edge_color="#00b7eb", **shapes, **clear)
+        self.dots = self._add(Points, none, "dots", size=DOT_UM, border_width=0.25, **clear)
+        self.fields = self._add(Shapes, None, "fields", edge_color="#6a3de8", **shapes, **clear)
         self.exclusions = self._add(
             Shapes, None, "exclusions", face_color="#60606070", edge_color="#303030", **shapes
         )
@@ -87,8 +94,8 @@ class ReviewLayers:
             "current",
             size=16,
             symbol="square",
-            border_color="#00c8ff",
-            border_width=0.08,
+            border_color="#00e5ff",
+            border_width=0.12,
             **clear,
         )
         viewer.canvas.overlays.scale_bar.visible = True
@@ -104,6 +111,12 @@ class ReviewLayers:
                 self.viewer.layers.remove(layer)
 
     @property
+    def damage(self) -> str:
+        """One line where the picture of the cells cannot be read; "" where it can."""
+        words = "The picture of the cells is damaged: numbers are right, outlines of cells are missing."
+        return words if self.table.is_damaged else ""
+
+    @property
     def all(self) -> list[Any]:
         """All layers of this review, from the bottom."""
         found = [self.slide, self.heat, self.outlines, self.cells, self.dots, self.fields, self.exclusions,
@@ -112,9 +125,11 @@ class ReviewLayers:
 
     def refresh(self, aspects: set[str]) -> None:
         """Bring the layers up to date with what changed."""
-        if "cells" in aspects:
-            self.table.set_all(self.session.live.looks(self.session.marker))
+        if "cells" in aspects or self._hides != self.session.hides_automatic:
+            self._hides = self.session.hides_automatic
+            self.table.set_all(self._looks())
             self.cells.refresh(extent=False, thumbnail=False)
+            self.show_for_zoom()
         if "areas" in aspects:
             self._show_outlines()
             self._show_exclusions()
@@ -131,8 +146,16 @@ class ReviewLayers:
         """Recolour a few cells: 0.1 ms of numbers, then one repaint."""
         live, marker = self.session.live, self.session.marker
         for cell_id, row in zip(cell_ids, live.rows(cell_ids), strict=True):
-            self.table.set_one(cell_id, live.look(marker, int(row)))
+            look = live.look(marker, int(row))
+            self.table.set_one(cell_id, AUTOMATIC_LOOKS.get(look, look) if self._hides else look)
         self.cells.refresh(extent=False, thumbnail=False)
+
+    def _looks(self) -> NDArray[np.uint8]:
+        looks = self.session.live.looks(self.session.marker)
+        if self._hides:
+            for automatic, instead in AUTOMATIC_LOOKS.items():
+                looks[looks == automatic] = instead
+        return looks
 
     def centre(self, *, zoom: float | None = None) -> None:
         """Bring the current cell to the middle of the view."""
@@ -163,7 +186,7 @@ class ReviewLayers:
             self.heat.visible = self.overlay and far
             if self.heat.visible:
                 self.show_heat()
-        self.dots.visible = self.overlay and zoom >= NEAR_PX_PER_UM
+        self.dots.visible = self.overlay and zoom >= NEAR_PX_PER_UM and not self._hides
         line = self._line_um()
         for layer in (self.outlines, self.exclusions, self.fields):
             if layer.nshapes and abs(layer.edge_width[0] - line) > 0.3 * line:
@@ -202,6 +225,7 @@ class ReviewLayers:
         self.dots.data = np.zeros((0, 2))
         self.dots.features = {}
         if len(mine):
+            self.dots.current_size = max(DOT_UM, DOT_PX / zoom)
             self.dots.add(to_world(mine[["x_um", "y_um"]].to_numpy()))
             self.dots.border_color = [REASON_COLOURS.get(reason, "#ffffff") for reason in reasons]
             self.dots.features = {
@@ -222,10 +246,15 @@ class ReviewLayers:
 
     def _add_cells(self) -> Any:
         path = self.session.result.folder / "labels.ome.zarr"
+        # Results without pictures have tables only. Two levels, as napari takes a list of one for rows.
+        levels: list[Any] = [np.zeros((2, 2), np.uint32), np.zeros((1, 1), np.uint32)]
+        size_um = 1.0
         if path.exists():
-            levels, size_um = open_labels(path)
-        else:  # results without pictures have tables only
-            levels, size_um = [np.zeros((1, 1), np.uint32)], 1.0
+            try:
+                levels, size_um = open_labels(path)
+                levels = levels if len(levels) > 1 else [levels[0], np.asarray(levels[0][::2, ::2])]
+            except (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError):
+                self.table.is_damaged = True
         layer = Labels(
             [LookUpView(level, self.table) for level in levels],
             name=NAMES["cells"],

@@ -36,6 +36,7 @@ class LookUpTable:
         """looks: index into `LOOKS` by cell id (id 0 is background)."""
         self._shade = (np.arange(len(looks)) % SHADES).astype(np.uint8)
         self.values = np.zeros(len(looks), np.uint8)
+        self.is_damaged = False  # whether a part of the label image could not be read
         self.set_all(looks)
 
     def set_all(self, looks: NDArray[np.uint8]) -> None:
@@ -67,7 +68,11 @@ class LookUpView:
         return int(np.prod(self.shape))
 
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        return self._table.values[np.asarray(self._labels[index])]
+        try:
+            return self._table.values[np.asarray(self._labels[index])]
+        except (OSError, ValueError, RuntimeError, IndexError):  # painting must go on; the dock says it
+            self._table.is_damaged = True
+            return np.broadcast_to(np.zeros(1, np.uint8), self.shape)[index].copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         whole = self[:, :]

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 from ishcount.core.decisions import Call
 from ishcount.core.errors import IshcountError
 from ishcount.slide.open import open_slide
+from ishcount.slide.protocol import Slide
 from ishcount_napari.crops import CLOSE_UM, WIDE_UM, CropLoader
 from ishcount_napari.drawing import Drawing
 from ishcount_napari.keys import bind, from_qt, unbind
@@ -59,7 +60,7 @@ class ReviewPanel(QWidget):
         """keys: action -> key. open_slide_id: goes to another slide."""
         super().__init__()
         self.viewer, self.session, self.keys = viewer, session, keys
-        self._slide = open_slide(session.image) if session.image else None
+        self._slide, no_image = _open_image(session.image)
         levels: list[LevelArray] | None = pyramid(self._slide) if self._slide is not None else None
         self.layers = ReviewLayers(viewer, session, levels)
         self.crops = CropLoader(levels, session.pixel_size.mean_um) if levels else None
@@ -86,6 +87,12 @@ class ReviewPanel(QWidget):
         self._arrange()
         self._connect()
         self._first_look()
+        if no_image or self.layers.damage:
+            self.say(" ".join(filter(None, (no_image, self.layers.damage))))
+
+    def say(self, words: str) -> None:
+        """One line about what did not work; "" clears it."""
+        self.head.say(words)
 
     def _arrange(self) -> None:
         self.tabs = QTabWidget()
@@ -130,7 +137,8 @@ class ReviewPanel(QWidget):
             self.session.listeners.remove(self._changed)
         self._later.stop()
         self._settled.stop()
-        self.settings.close_worker()
+        self.settings.work.stop()
+        self.audit.work.stop()
         for event in (self.viewer.scene.camera.events.center, self.viewer.scene.camera.events.zoom):
             event.disconnect(self._view_moved)
         self.viewer.layers.events.inserted.disconnect(self._layer_came)
@@ -139,6 +147,7 @@ class ReviewPanel(QWidget):
         for target in (self.viewer, *self.viewer.layers):
             unbind(target, self.keys)
         self.drawing.drop_draft()
+        self._drop_preview()
         with self.drawing.paused():
             self.layers.close()
         if self.crops is not None:
@@ -192,19 +201,23 @@ class ReviewPanel(QWidget):
 
     def show_preview(self, found: Preview) -> None:
         """Lay the preview's positive cells over the slide."""
-        if self._preview is not None and self._preview in self.viewer.layers:
-            self.viewer.layers.remove(self._preview)
+        self._drop_preview()
         layer = Points(
             to_world(found.xy_um) if len(found.xy_um) else np.zeros((0, 2)),
             name="preview: positive",
             size=14,
-            symbol="ring",
             border_color="#e0c000",
             face_color="transparent",
-            border_width=0.1,
+            border_width=0.12,
             units=("um", "um"),
         )
         self._preview = self.viewer.add_layer(layer)
+        self.viewer.layers.selection.active = self.layers.cells
+
+    def _drop_preview(self) -> None:
+        if self._preview is not None and self._preview in self.viewer.layers:
+            self.viewer.layers.remove(self._preview)
+        self._preview = None
 
     # -- keeping in step --------------------------------------------------------------------------------
 
@@ -311,3 +324,13 @@ class ReviewPanel(QWidget):
             return False
         self.act(action)
         return True
+
+
+def _open_image(path: str) -> tuple[Slide | None, str]:
+    """The slide's pixels, or None and why cells and numbers must do without."""
+    if not path:
+        return None, "The slide's image is not where it was counted: cells and numbers only."
+    try:
+        return open_slide(path), ""
+    except IshcountError as error:
+        return None, f"No image, cells and numbers only: {error}."

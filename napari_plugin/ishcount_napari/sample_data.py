@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ishcount.core.errors import UsageError
+from ishcount.study.samples import sample_folder
 from ishcount_napari.reader import read_slide
-
-
-def sample_folder() -> Path:
-    """The folder of sample slides: inside the installed package, or beside the sources in a checkout."""
-    import ishcount
-
-    package = Path(ishcount.__file__).resolve().parent
-    for folder in (package / "sample_images", package.parents[1] / "sample_images"):
-        if folder.is_dir():
-            return folder
-    raise UsageError("the sample slides are not installed; install ishcount again from its wheel")
 
 
 def sample_slide() -> list[tuple[Any, dict[str, Any], str]]:

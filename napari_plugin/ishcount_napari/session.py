@@ -44,6 +44,7 @@ class Session(SlideReview):
         super().__init__(result, reviewer=reviewer, alias=alias, image=image)
         self.queue = Queue()
         self._plans_of_others: dict[str, Plan | None] = {}
+        self.other_calls: dict[str, dict[int, Call]] = {}  # what the others say, in the queue of disputes
         self.choose_queue("positives")
 
     @property
@@ -51,6 +52,11 @@ class Session(SlideReview):
         """The cell in view, None when the queue is empty."""
         inside = 0 <= self.queue.place < len(self.queue.ids)
         return int(self.queue.ids[self.queue.place]) if inside else None
+
+    @property
+    def hides_automatic(self) -> bool:
+        """Whether automatic calls and scores stay hidden: a reader who sees them is no check on them."""
+        return self.queue.name == "audit"
 
     def decide(self, call: Call | None, cells: Sequence[int] | None = None, *, reason: str = "") -> None:
         """Call the cell in view, or `cells` together; deciding the cell in view goes on to the next one."""
@@ -243,6 +249,7 @@ class Session(SlideReview):
     def _disputes(self) -> list[int]:
         others = self.others().items()
         readers = {name: state.calls(self.marker) for name, state in others if name != CONSENSUS}
+        self.other_calls = dict(readers)
         if self.reviewer != CONSENSUS:
             readers[self.reviewer] = self.state.calls(self.marker)
         settled = self.state.calls(self.marker) if self.reviewer == CONSENSUS else None

@@ -192,7 +192,7 @@ class SlideReview:
             if calls:
                 self.live.set_calls(marker, calls)
         self._show([item for item in self.state.values if item.operation != "call"])
-        _ = self.outlines  # read now, not at the first exclusion
+        _ = self.outlines, self.dots  # read now, where damage can be said, not when first needed
 
     def _show_areas(self) -> None:
         corrected = self.corrections

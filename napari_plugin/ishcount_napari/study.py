@@ -4,13 +4,15 @@ napari.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ishcount.core.errors import UsageError
+from ishcount.core.errors import IshcountError, SlideError, UsageError
 from ishcount.result import SlideResult, StudyResult, load_result
 from ishcount.review import readers
 from ishcount.review.apply import CONSENSUS, apply_review, reader_states
@@ -116,8 +118,27 @@ class Study:
 
 
 def open_study(out: Path | str, *, blinded: bool = False) -> Study:
-    """A result folder to review; UsageError when it is none."""
-    return Study(load_result(Path(out)), blinded)
+    """A result folder to review; UsageError when it is none, SlideError when its files cannot be read."""
+    with damage_said(Path(out)):
+        study = Study(load_result(Path(out)), blinded)
+        _ = study.result.run  # read now, so that damage is said here
+        return study
+
+
+@contextmanager
+def damage_said(folder: Path) -> Iterator[None]:
+    """What a damaged or missing file of a result raises, as one line."""
+    try:
+        yield
+    except IshcountError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise SlideError(
+            f"{folder.name!r} cannot be reviewed: a file is missing, damaged or of another version "
+            f"({type(error).__name__}: {what}); count the slide again",
+            code="E_IO",
+        ) from error
 
 
 def _density(slide: SlideResult, states: dict[str, Any], marker: str) -> float:

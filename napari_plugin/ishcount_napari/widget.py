@@ -13,7 +13,7 @@ from ishcount.core.errors import IshcountError
 from ishcount_napari.keys import read_keys
 from ishcount_napari.review_panel import ReviewPanel
 from ishcount_napari.session import Session
-from ishcount_napari.study import Study, open_study
+from ishcount_napari.study import Study, damage_said, open_study
 from ishcount_napari.widget_parts import DOCK_WIDTH_PX, button, row, text
 
 if TYPE_CHECKING:
@@ -70,12 +70,13 @@ class ReviewDock(QWidget):
         if self.study is None:
             return
         result = self.study.slide(slide_id)
-        session = Session(
-            result,
-            reviewer=self.reviewer.text(),
-            alias=self.study.alias(result.slide_id),
-            image=self.study.image(result.slide_id),
-        )
+        with damage_said(result.folder):
+            session = Session(
+                result,
+                reviewer=self.reviewer.text(),
+                alias=self.study.alias(result.slide_id),
+                image=self.study.image(result.slide_id),
+            )
         if self.study.blinded and session.state.blinded is None:
             session.set_blinded(True, reason="the study is read blinded")
         self.close_slide()
@@ -87,8 +88,10 @@ class ReviewDock(QWidget):
         session.listeners.append(self._blinding_changed)
         self._scroll.takeWidget()
         self._scroll.setWidget(self.panel)
-        if not session.image:
-            self.panel.head.say("the slide's image is not where it was counted: cells and numbers only")
+
+    def say(self, words: str) -> None:
+        """One line on the start page."""
+        self.message.setText(words)
 
     def close_slide(self) -> None:
         """Close the slide in view; every decision is on disk already."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QComboBox, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from ishcount.review.outlines import UM2_PER_MM2, polygon
 from ishcount_napari.drawing import Drawing
 from ishcount_napari.session import Session
 from ishcount_napari.widget_parts import button, number, row, text
@@ -78,9 +79,8 @@ class AreasPanel(QWidget):
         session = self.session
         self.list.clear()
         for name, value in session.exclusions.items():
-            self.list.addItem(
-                QListWidgetItem(f"{value.get('reason') or _reason_of(session, name)}  ({name})")
-            )
+            area_mm2 = polygon(value["polygon_um"]).area / UM2_PER_MM2
+            self.list.addItem(QListWidgetItem(f"{_reason_of(session, name)}, {area_mm2:.4f} mm\u00b2"))
         lines = []
         for name in session.result.summary["compartments"]:
             change = session.area_change_mm2.get(name, 0.0)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import isfinite
 
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QSpinBox, QVBoxLayout, QWidget
 
 from ishcount.review.audit import N_DECISIONS
-from ishcount_napari.auditing import corrected, declare_field_read, draw_audit, more_needed
+from ishcount.review.corrected import more_decisions_to_halve
+from ishcount_napari.auditing import corrected, declare_field_read, draw_audit, own_audit
 from ishcount_napari.session import Session
 from ishcount_napari.study import Study
 from ishcount_napari.widget_parts import button, number, row, text
+from ishcount_napari.work import Work
 
 EXPLAIN = (
-    "All cells called positive, a random sample of near misses and a few fields read whole. Only these "
-    "decide the corrected density; a queue chosen by the result never does. Fix the number of decisions "
-    "beforehand."
+    "Called cells, a random sample of near misses, and fields read whole: only these give the corrected "
+    "density. Fix the number of decisions beforehand."
 )
 
 
@@ -30,6 +30,7 @@ class AuditPanel(QWidget):
         """look_at: shows a square (x_um, y_um, side_um) in the viewer."""
         super().__init__()
         self.session, self.study, self._look_at = session, study, look_at
+        self.work = Work()
         self.decisions, self.seed = QSpinBox(), QSpinBox()
         self.decisions.setRange(30, 5000)
         self.decisions.setValue(N_DECISIONS)
@@ -142,11 +143,18 @@ class AuditPanel(QWidget):
             declare_field_read(self.session, name, is_read)
 
     def _ask_more(self) -> None:
+        own = own_audit(self.session)
+        if own is None:
+            self.more.setText("Draw an audit first.")
+            return
         self.more.setText("working it out ...")
-        worker = create_worker(more_needed, self.session)
-        worker.returned.connect(self._show_more)
-        worker.errored.connect(lambda error: self.more.setText(str(error)))
-        worker.start()
+        self.work.start(
+            more_decisions_to_halve,
+            own.strata,
+            own.fields,
+            done=self._show_more,
+            failed=lambda error: self.more.setText(str(error)),
+        )
 
     def _show_more(self, needed: int | None) -> None:
         if needed is None:

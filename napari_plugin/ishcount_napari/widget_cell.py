@@ -11,9 +11,9 @@ from ishcount.core.decisions import NO_CALL, Call
 from ishcount.core.flags import names
 from ishcount.core.tables import DOT_REASONS
 from ishcount.review.queues import QUEUES
-from ishcount_napari.crops import CLOSE_UM, WIDE_UM, CropLoader, to_pixmap
+from ishcount_napari.crops import CLOSE_UM, WIDE_UM, CropLoader, to_pixmap, with_square
 from ishcount_napari.session import Session
-from ishcount_napari.widget_parts import button, row, text
+from ishcount_napari.widget_parts import button, row, shown_key, text
 
 CROP_PX = 150
 MOST_DOTS_LISTED = 6
@@ -52,7 +52,7 @@ class CellPanel(QWidget):
         layout.setSpacing(3)
 
         def key_button(words: str, action: str, colour: str = "") -> QWidget:
-            found = button(f"{words}  {keys[action]}", lambda: act(action), name=action)
+            found = button(f"{words}  {shown_key(keys[action])}", lambda: act(action), name=action)
             found.setStyleSheet(f"padding: 4px 2px; {f'border: 1px solid {colour};' if colour else ''}")
             return found
 
@@ -131,7 +131,12 @@ class CellPanel(QWidget):
         automatic = "positive" if live.automatic[marker][at] else "negative"
         call = int(live.call[marker][at])
         word = "undecided" if call == NO_CALL else Call(call).word.replace("_", " ")
-        doubts = names(int(found["flags"])) or "none"
+        if session.hides_automatic and call == NO_CALL:
+            self.facts.setText(
+                f"<b>cell {cell}</b>: what ishcount found stays hidden until you decide, so that you check it"
+            )
+            return
+        doubts = (names(int(found["flags"])) or "none").lower().replace("_", " ").replace(";", ", ")
         out = (
             "" if live.counted()[at] else "<br><b>does not count</b> (excluded, outside tissue or not a cell)"
         )
@@ -139,20 +144,42 @@ class CellPanel(QWidget):
             f"<b>cell {cell}</b>: automatic <b>{automatic}</b>, you: <b>{word}</b>{out}<br>"
             f"score {live.score[marker][at]:.3f} (cut {live.cut(marker):.3f}), "
             f"{int(found[f'{marker}_copies'])} copies, {found['compartment']}, "
-            f"nucleus {found['nucleus_area_um2']:.0f} \u00b5m\u00b2<br>doubts: {doubts}"
+            f"nucleus {found['nucleus_area_um2']:.0f} \u00b5m\u00b2<br>doubts: {doubts}{self._others(cell)}"
         )
 
-    def _show_dots(self, cell: int) -> None:
-        dots = self.session.dots_of(cell)
-        lines = [
-            f"{'in nucleus' if dot.in_nucleus else 'beside it'}, score {dot.score:.3f}, "
-            f"peak {dot.peak_od:.2f} OD, {dot.n_copies} cop{'y' if dot.n_copies == 1 else 'ies'}: "
-            f"{dot.reason or 'counts'}"
-            for dot in dots.head(MOST_DOTS_LISTED).itertuples()
+    def _others(self, cell: int) -> str:
+        """What the other readers say, where the queue is about that."""
+        session = self.session
+        if session.queue.name != "disagreements":
+            return ""
+        said = [
+            f"{reader}: <b>{calls[cell].word.replace('_', ' ')}</b>"
+            for reader, calls in session.other_calls.items()
+            if cell in calls and reader != session.reviewer
         ]
-        more = len(dots) - len(lines)
+        return "<br>" + ", ".join(said)
+
+    def _show_dots(self, cell: int) -> None:
+        session = self.session
+        if (
+            session.hides_automatic
+            and session.live.call[session.marker][session.live.rows([cell])[0]] == NO_CALL
+        ):
+            self.dots.setText("")
+            return
+        dots = session.dots_of(cell)
+        lines = "".join(
+            f"<tr><td>{'in nucleus' if dot.in_nucleus else 'beside it'}</td><td>{dot.score:.3f}</td>"
+            f"<td>{dot.peak_od:.2f}</td><td>{dot.n_copies}</td>"
+            f"<td>{(dot.reason or 'counts').replace('_', ' ')}</td></tr>"
+            for dot in dots.head(MOST_DOTS_LISTED).itertuples()
+        )
+        more = len(dots) - MOST_DOTS_LISTED
         self.dots.setText(
-            "<br>".join(lines + ([f"and {more} more"] if more > 0 else [])) or "no candidate dots"
+            f"<table cellspacing=4><tr><td><b>dots</b></td><td>score</td><td>peak OD</td><td>copies</td>"
+            f"<td></td></tr>{lines}</table>{f'and {more} more' if more > 0 else ''}"
+            if len(dots)
+            else "no candidate dots"
         )
 
     def _show_crops(self) -> None:
@@ -167,7 +194,8 @@ class CellPanel(QWidget):
             if crop is None:
                 frame.setText("...")
             else:
-                frame.setPixmap(to_pixmap(crop))
+                share = CLOSE_UM / WIDE_UM if side_um == WIDE_UM else 0.0
+                frame.setPixmap(with_square(to_pixmap(crop), share))
 
 
 def _frame() -> QLabel:

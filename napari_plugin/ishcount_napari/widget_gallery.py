@@ -42,7 +42,8 @@ class GalleryModel(QAbstractListModel):
         live, marker = self._session.live, self._session.marker
         at = int(live.rows([cell])[0])
         if role == Qt.ItemDataRole.DisplayRole:
-            return f"{live.score[marker][at]:.2f}"
+            hidden = self._session.hides_automatic and live.call[marker][at] == NO_CALL
+            return "?" if hidden else f"{live.score[marker][at]:.2f}"
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"cell {cell}"
         if role == Qt.ItemDataRole.ForegroundRole:

@@ -25,6 +25,7 @@ class Head(QWidget):
         self.title.setStyleSheet("font-weight: 600;")
         self.compartment = QComboBox()
         self.compartment.addItems(list(session.result.summary["compartments"]))
+        self.compartment.setCurrentText(session.result.summary["counting"].get("primary_area", "tissue"))
         self.compartment.currentTextChanged.connect(lambda _: self.refresh())
         self.marker = QComboBox()
         self.marker.addItems(list(session.result.markers))
@@ -84,12 +85,14 @@ class Head(QWidget):
         compartment = self.compartment.currentText() or "tissue"
         found = session.numbers(compartment)
         self.density.setText(f"{number(found.per_mm2)} /mm\u00b2")
-        saved = f"{session.n_decisions} decisions, saved" if session.n_decisions else "nothing decided yet"
+        n = session.n_decisions
+        saved = f"{n} decision{'s' * (n != 1)}, saved" if n else "nothing decided yet"
         self.detail.setText(
-            f"reviewed {found.tally.n_positive:,} positive of {found.tally.n_cells:,} cells, "
-            f"95% {number(found.low)} to {number(found.high)} in {number(found.area_mm2, 3)} mm\u00b2<br>"
-            f"automatic {found.tally.n_positive_automatic:,} positive, "
-            f"{number(found.automatic_per_mm2)} /mm\u00b2 &nbsp;&middot;&nbsp; {saved}"
+            f"95% {number(found.low)} to {number(found.high)} &nbsp;&middot;&nbsp; "
+            f"{number(found.area_mm2, 3)} mm\u00b2, {found.tally.n_cells:,} cells<br>"
+            f"reviewed <b>{found.tally.n_positive:,}</b> positive &nbsp;&middot;&nbsp; {saved}<br>"
+            f"automatic {found.tally.n_positive_automatic:,} positive &nbsp;&middot;&nbsp; "
+            f"{number(found.automatic_per_mm2)} /mm\u00b2"
         )
         verdict, reason = session.verdict
         self.verdict.setCurrentIndex(max(0, self.verdict.findData(verdict)))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -26,8 +25,15 @@ from ishcount.review.exchange import changes_from_qupath, write_decisions
 from ishcount_napari.preview import Preview, changed_params, run_preview
 from ishcount_napari.session import Session
 from ishcount_napari.study import Study
-from ishcount_napari.widget_parts import button, row, text
+from ishcount_napari.widget_parts import button, row, shown_key, text
+from ishcount_napari.work import Work
 
+AGREEMENTS = {
+    "positive_agreement": "positive agreement",
+    "negative_agreement": "negative agreement",
+    "gwet_ac1": "Gwet's AC1",
+    "cohen_kappa": "Cohen's kappa",
+}
 EXPORT_KINDS = "CSV (*.csv);;Excel (*.xlsx);;GeoJSON (*.geojson)"
 
 
@@ -56,7 +62,7 @@ class SessionPanel(QWidget):
         self.agreement = text()
         self.lines = QPlainTextEdit("density.dot_cut = 0.8")
         self.lines.setMaximumHeight(48)
-        self._worker: Any = None
+        self.work = Work()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.setSpacing(4)
@@ -85,7 +91,10 @@ class SessionPanel(QWidget):
             self.lines,
             row(button("Run", self._run, name="run"), button("Cancel", self._cancel, name="cancel")),
             self.message,
-            text("<b>Keys</b>: " + ", ".join(f"{key} {act.replace('_', ' ')}" for act, key in keys.items())),
+            text(
+                "<b>Keys</b>: "
+                + ", ".join(f"{shown_key(key)} {act.replace('_', ' ')}" for act, key in keys.items())
+            ),
         ):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -107,10 +116,6 @@ class SessionPanel(QWidget):
         self.other.clear()
         self.other.addItems([name for name in self.study.readers() if name != session.reviewer])
         self.other.setCurrentText(current)
-
-    def close_worker(self) -> None:
-        """Stop a running preview."""
-        self._cancel()
 
     def _blind(self) -> None:
         self.session.set_blinded(True)
@@ -159,22 +164,22 @@ class SessionPanel(QWidget):
         except IshcountError as error:
             self.message.setText(str(error))
             return
-        self._cancel()
-        worker = create_worker(run_preview, self.session, self._view_um(), params)
-        worker.yielded.connect(lambda done: self.message.setText(f"block {done[0]} of {done[1]}"))
-        worker.returned.connect(self._previewed)
-        worker.errored.connect(lambda error: self.message.setText(str(error)))
-        worker.aborted.connect(lambda: self.message.setText("cancelled"))
-        self._worker = worker
         self.message.setText("learning stains ...")
-        worker.start()
+        self.work.start(
+            run_preview,
+            self.session,
+            self._view_um(),
+            params,
+            done=self._previewed,
+            failed=lambda error: self.message.setText(str(error)),
+            progress=lambda blocks: self.message.setText(f"block {blocks[0]} of {blocks[1]}"),
+        )
 
     def _params(self) -> Params:
         path = self.study.result.folder / "params.toml"
         return self.study.result.params if path.exists() else Params()
 
     def _previewed(self, found: Preview) -> None:
-        self._worker = None
         self.message.setText(
             f"preview: {len(found.xy_um)} positive of {found.n_cells} cells in view; "
             f"the result has {found.n_positive_before}"
@@ -182,9 +187,9 @@ class SessionPanel(QWidget):
         self._show_preview(found)
 
     def _cancel(self) -> None:
-        if self._worker is not None:
-            self._worker.quit()
-            self._worker = None
+        if self.work.is_running:
+            self.work.stop()
+            self.message.setText("cancelled")
 
     def _try(self, act: Callable[[], object]) -> None:
         try:
@@ -207,8 +212,8 @@ def agreement_in_words(found: dict[str, Any]) -> str:
     if calls.get("reason") and not calls["n_both"]:
         return str(calls["reason"])
     lines = [f"{calls['n_both']} cells decided by both ({calls['n_unsure']} unsure left out)"]
-    for name in ("positive_agreement", "negative_agreement", "gwet_ac1", "cohen_kappa"):
-        lines.append(f"{name.replace('_', ' ')}: {_entry(calls.get(name) or {})}")
+    for name, words in AGREEMENTS.items():
+        lines.append(f"{words}: {_entry(calls.get(name) or {})}")
     for group, entry in found["densities_within_groups"].items():
         lines.append(f"{group or 'no group'}: CCC {_entry(entry['lin_ccc'])}")
         lines.append(f"&nbsp; Bland-Altman (square root): {_entry(entry['bland_altman_square_root'])}")

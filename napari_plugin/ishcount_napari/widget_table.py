@@ -56,10 +56,11 @@ class CellTable(QAbstractTableModel):
         at = int(live.rows([cell])[0])
         call = int(live.call[marker][at])
         code = int(live.compartment[at])
+        hidden = self._session.hides_automatic and call == NO_CALL
         values = (
             str(cell),
-            f"{live.score[marker][at]:.3f}",
-            "positive" if live.automatic[marker][at] else "negative",
+            "hidden" if hidden else f"{live.score[marker][at]:.3f}",
+            "hidden" if hidden else ("positive" if live.automatic[marker][at] else "negative"),
             "" if call == NO_CALL else Call(call).word.replace("_", " "),
             live.compartments[code] if code >= 0 else "outside",
             f"{live.x_um[at]:.1f}",

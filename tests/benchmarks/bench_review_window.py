@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_review import MARKER, SIDE_UM, box, make_result
+from bench_review import SIDE_UM, box, make_result
 from numpy.typing import NDArray
 
 from ishcount.core import files, tables
@@ -130,7 +130,9 @@ def run(out: Path, n_cells: int) -> None:
     watch.settle()
     painted = time.perf_counter() - wall, time.process_time() - cpu
     print(f"{n_cells:,} cells, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    print(f"opening: {opened[0]:.2f} s wall ({opened[1]:.2f} s CPU), painted {painted[0]:.2f} ({painted[1]:.2f})")
+    print(
+        f"opening {opened[0]:.2f} s wall ({opened[1]:.2f} s CPU), painted {painted[0]:.2f} ({painted[1]:.2f})"
+    )
     session, head = dock.panel.session, dock.panel.head
     watch = Watch(head.density.text)
     viewer.scene.camera.zoom = 2.0

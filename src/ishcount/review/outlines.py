@@ -36,8 +36,9 @@ def read_outlines(path: Path, pixel_size: PixelSize) -> dict[str, BaseGeometry]:
         # GEOS reads the corners of all shapes in one go: 20 times as fast as shape by shape in Python.
         shapes = shapely.from_geojson([geometry for _, geometry in kept])
     except (OSError, msgspec.MsgspecError, shapely.errors.GEOSException, ValueError) as error:
+        what = " ".join(str(error).split())
         raise SlideError(
-            f"{path.name} cannot be read as GeoJSON ({error}); count the slide again to rebuild it",
+            f"{path.name} cannot be read as GeoJSON ({what}); count the slide again to rebuild it",
             code="E_ANNOT",
         ) from error
     parts: dict[str, list[BaseGeometry]] = {}
@@ -95,6 +96,24 @@ def polygon(corners_um: Any) -> BaseGeometry:
     return shapely.make_valid(shapely.Polygon(corners))
 
 
+def from_rings(rings: Iterable[Any]) -> BaseGeometry:
+    """One shape from rings (each (k, 2) in um): a ring inside another is a hole, others are joined."""
+    shape: BaseGeometry = shapely.Polygon()
+    for ring in sorted((polygon(ring) for ring in rings), key=lambda part: -part.area):
+        shape = shapely.difference(shape, ring) if shape.contains(ring) else shapely.union(shape, ring)
+    return shape
+
+
+def rings_of(shape: BaseGeometry | None) -> list[NDArray[np.float64]]:
+    """Outer rings and holes (k, 2) of a shape, the way back from `from_rings`."""
+    pieces = (
+        [] if shape is None else [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+    )
+    return [
+        shapely.get_coordinates(ring)[:-1] for part in pieces for ring in (part.exterior, *part.interiors)
+    ]
+
+
 def redrawn(
     outlines: Mapping[str, BaseGeometry], corrections: Mapping[str, Iterable[Any]]
 ) -> dict[str, BaseGeometry]:
@@ -105,7 +124,7 @@ def redrawn(
     """
     if not corrections:
         return dict(outlines)
-    new = {name: shapely.union_all([polygon(ring) for ring in rings]) for name, rings in corrections.items()}
+    new = {name: from_rings(rings) for name, rings in corrections.items()}
     tissue = new.get(WHOLE, outlines.get(WHOLE, shapely.Polygon()))
     areas, taken = {WHOLE: tissue}, shapely.Polygon()
     for name in reversed([name for name in new if name != WHOLE]):
