@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from ishcount.core.errors import UsageError
 from ishcount.core.settings import Settings
 from ishcount.stats.settings import StatisticsParams
+from ishcount.steps.artefacts import ArtefactParams
 from ishcount.steps.cells import CellParams
 from ishcount.steps.clusters import ClusterParams
 from ishcount.steps.compartments import CompartmentParams
@@ -48,6 +49,7 @@ class Params(Settings):
     blocks: BlockParams = BlockParams()
     tissue: TissueParams = TissueParams()
     compartments: CompartmentParams = CompartmentParams()
+    artefacts: ArtefactParams = ArtefactParams()
     stains: StainParams = StainParams()
     nuclei: NucleiParams = NucleiParams()
     dots: DotParams = DotParams()

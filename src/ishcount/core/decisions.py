@@ -13,8 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-VIABLE = ("epidermis", "dermis")
-"""The compartments that make up `viable`."""
+VIABLE = ("epidermis", "dermis", "papillary_dermis", "adnexa")
+"""The compartments that make up `viable`: no horn, hair or fat."""
 NO_CALL = -1
 """In an int8 array of calls: nobody has decided this cell."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ishcount.core.decisions import VIABLE
 from ishcount.core.units import PixelSize
 
 Array = npt.NDArray[Any]
@@ -145,10 +146,10 @@ class TissueMap:
             here = self.compartment == place
             if name and np.any(tissue & here):
                 found[name] = (tissue & here, outline & here)
-        if "epidermis" in found or "dermis" in found:
+        if not found.keys().isdisjoint(VIABLE):
             here = np.isin(
                 self.compartment,
-                [i for i, n in enumerate(self.compartment_names) if n in ("epidermis", "dermis")],
+                [i for i, n in enumerate(self.compartment_names) if n in VIABLE],
             )
             found["viable"] = (tissue & here, outline & here)
         lost = (outline & ~tissue) & (self.kind > RegionKind.HOLE)

@@ -19,6 +19,7 @@ from ishcount.core.geometry import Block, Region
 from ishcount.core.optical_density import block_mean, coarse, separate
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.tissue_map import TissueMap
+from ishcount.quantify.focus import block_focus
 from ishcount.quantify.job import Plan, SlideJob, read_plan, read_tissue
 from ishcount.slide.open import open_slide
 from ishcount.slide.protocol import Slide
@@ -64,7 +65,9 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     rgb, valid = _slide(job.slide).read_masked(block.read)
     arrays = damaged_cells(valid, block, tissue)
     tables = plan.stains.tables()
-    planes, grid_planes = separate(rgb, tables), separate(block_mean(rgb, plan.grid_factor), tables)
+    grid_rgb = block_mean(rgb, plan.grid_factor)
+    arrays["focus"] = block_focus(grid_rgb, block, plan, tissue.factor_px)
+    planes, grid_planes = separate(rgb, tables), separate(grid_rgb, tables)
     arrays |= block_nuclei(grid_planes, block, plan, job)
     for place, (marker, _) in enumerate(job.markers):
         found = _candidates(planes, grid_planes, block, place, plan, job)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ishcount.core.block_interval import BLOCK_UM
+from ishcount.core.decisions import VIABLE
 from ishcount.core.tissue_map import RegionKind, TissueMap
-from ishcount.steps.density import BLOCK_COLUMNS, VIABLE
+from ishcount.steps.density import BLOCK_COLUMNS
 
 
 def tissue_blocks(tissue: TissueMap) -> pd.DataFrame:

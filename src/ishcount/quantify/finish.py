@@ -16,6 +16,7 @@ import pandas as pd
 from ishcount.core import files, tables
 from ishcount.core.flags import Flag
 from ishcount.core.tissue_map import TissueMap
+from ishcount.quantify.artefacts import without_artefacts
 from ishcount.quantify.job import Plan, SlideJob, read_overview_picture, read_plan, read_tissue
 from ishcount.quantify.measure import DOT_COLUMNS, NUCLEUS_COLUMNS, Measured, measure
 from ishcount.quantify.merge import with_damage
@@ -33,7 +34,7 @@ RULES: tuple[Ownership, ...] = ("expectation_maximisation", "nearest", "nuclear"
 def finish(job: SlideJob) -> dict[str, Any]:
     """Merge the blocks of a slide into its result folder; returns the summary, written last."""
     plan = read_plan(job)
-    tissue = with_damage(job, plan, read_tissue(job))
+    tissue = without_artefacts(job, plan, with_damage(job, plan, read_tissue(job)))
     measured = measure(job, plan, tissue)
     owners: Owners = {
         rule: find_owners(

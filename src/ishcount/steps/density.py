@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy import stats
 
 from ishcount.core.block_interval import Blocks, block_interval
-from ishcount.core.decisions import Decisions
+from ishcount.core.decisions import VIABLE, Decisions
 from ishcount.core.settings import Settings
 
 VIABLE = ("epidermis", "dermis")

@@ -1,4 +1,9 @@
-"""What a cell of the overview looks like, for telling epidermis from dermis on this slide."""
+"""What a cell of the overview and its surroundings look like, in units of the slide itself.
+
+Optical densities are divided by that of the section's own nuclei or compared with its median, so that stain,
+scanner and thickness of the section drop out. Surroundings are looked up along the direction inwards from
+the outline, because skin is layered.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +12,133 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+
+NUCLEI_QUANTILE = 0.97  # of what stands out over 9 um of the red channel: haematoxylin of nuclei
+MIN_NUCLEAR_OD = 0.02
+DEEPEST_UM = 500.0
+STEPS_UM = (-90, -45, -25, 25, 50, 90, 150)  # outwards is negative
+CONTEXT = ("r12", "n16", "t16", "tm", "in", "cg", "gap")
+NEAR_UM = 50  # farther away only the first five of CONTEXT are looked up
 
 
 def smoothed(values: Array, mask: Mask, sigma_cells: float) -> Array:
     """Gaussian mean of `values` over the cells of `mask` alone, float32 (h, w); 0 far from the mask."""
     weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma_cells)
     total = cv2.GaussianBlur(np.where(mask, values, 0).astype(np.float32), (0, 0), sigma_cells)
-    return np.asarray(np.where(weight > 1e-3, total / np.maximum(weight, 1e-3), 0))
+    return np.where(weight > 1e-3, total / np.maximum(weight, 1e-3), 0).astype(np.float32)
 
 
-def texture_features(od: Array, mask: Mask, cell_um: float) -> Array:
-    """Features float32 (h, w, 7) from optical density (h, w, 3) within `mask`.
+def section_features(
+    od: Array, solid: Mask, outline: Mask, cell_um: float, step: int = 1
+) -> tuple[dict[str, Array], Mask]:
+    """Features by name, float32 (n,), of every `step`-th cell of `solid` each way, and their mask (h, w).
 
-    The tint between nuclei in three channels (grey opening, which takes off what is smaller than its window
-    and leaves edges where they are), the mean colour over 9 um in three channels, and the spread of red, the
-    channel in which haematoxylin absorbs and Fast Red, DAB and eosin hardly.
+    od: float32 (h, w, 3) of one section; solid: its tissue; outline: the same filled.
     """
-    side = 2 * max(1, round(8 / cell_um)) + 1
+    planes, turn = _planes(np.maximum(od, 0), solid, outline, cell_um)
+    chosen = np.zeros_like(solid)
+    chosen[::step, ::step] = solid[::step, ::step]
+    found = {name: plane[chosen] for name, plane in planes.items()}
+    row, col = (index.astype(np.float32) for index in np.nonzero(chosen))
+    across, down = turn[0][chosen], turn[1][chosen]
+    for distance in STEPS_UM:
+        x, y = col + across * (distance / cell_um), row + down * (distance / cell_um)
+        for name in CONTEXT if abs(distance) <= NEAR_UM else CONTEXT[:5]:
+            found[f"{name}@{distance}"] = _looked_up(planes[name], x, y)
+    return found, chosen
+
+
+def _looked_up(plane: Array, x: Array, y: Array) -> Array:
+    """Values at places, in rows of 10,000 because cv2 takes no longer side than 32,767."""
+    parts = [
+        cv2.remap(
+            plane, x[None, first : first + 10_000], y[None, first : first + 10_000], cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )[0]
+        for first in range(0, len(x), 10_000)
+    ]  # fmt: skip
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _planes(od: Array, solid: Mask, outline: Mask, um: float) -> tuple[dict[str, Array], tuple[Array, Array]]:
+    """The features that need no context, (h, w) each, and the unit vector inwards (across, down)."""
+    red, mean = od[..., 0], od.mean(axis=-1)
+    tint_red, tint = (_between_nuclei(plane, solid, um) for plane in (red, mean))
+    nuclear = np.where(solid, np.maximum(red - tint_red, 0), 0)
+    unit = max(float(np.quantile(nuclear[solid], NUCLEI_QUANTILE)), MIN_NUCLEAR_OD)
+    usual = float(np.median(tint_red[solid]))
+    planes: dict[str, Array] = {}
+    for sigma in (6, 12, 24, 48):
+        planes[f"r{sigma}"] = smoothed(red, solid, sigma / um) / unit
+    for sigma in (8, 16, 32):
+        planes[f"n{sigma}"] = smoothed(nuclear, solid, sigma / um) / unit
+    for sigma in (6, 16):
+        planes[f"t{sigma}"] = (smoothed(tint_red, solid, sigma / um) - usual) / unit
+    planes["tt"] = smoothed(tint_red, solid, 12 / um) / unit
+    planes["tm"] = _against_median(smoothed(tint, solid, 10 / um), solid)
+    planes["m"] = _against_median(smoothed(mean, solid, 10 / um), solid)
+    planes |= _texture(red, mean, tint, solid, unit, um)
+    shares = [smoothed(od[..., k], solid, 12 / um) for k in range(3)]
+    total = shares[0] + shares[1] + shares[2] + 0.02
+    for k, name in ((1, "cg"), (2, "cb")):
+        share = (shares[k] - shares[0]) / total
+        planes[name] = share - float(np.median(share[solid]))
+    for sigma in (12, 30, 80, 200):
+        planes[f"s{sigma}"] = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), sigma / um)
+    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1].astype(np.float32) * um
+    planes["in"] = np.minimum(inward, DEEPEST_UM)
+    planes["coh"] = _coherence(mean, solid, um)
+    return {name: plane.astype(np.float32) for name, plane in planes.items()}, _inwards(inward, um)
+
+
+def _between_nuclei(plane: Array, solid: Mask, um: float) -> Array:
+    """Grey opening over 18 um: takes off what is smaller, leaves edges of layers where they are."""
+    side = 2 * max(1, round(9 / um)) + 1
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    planes = []
-    for k in range(3):
-        fine = np.where(mask, smoothed(od[..., k], mask, 3 / cell_um), 2).astype(np.float32)
-        low = cv2.erode(fine, window)
-        planes.append(
-            smoothed(cv2.dilate(np.where(mask, low, 0).astype(np.float32), window), mask, 5 / cell_um)
-        )
-    planes += [smoothed(od[..., k], mask, 9 / cell_um) for k in range(3)]
-    square = smoothed(od[..., 0] ** 2, mask, 10 / cell_um) - smoothed(od[..., 0], mask, 10 / cell_um) ** 2
-    planes.append(np.sqrt(np.maximum(square, 0)))
-    return np.stack(planes, axis=-1).astype(np.float32)
+    low = cv2.erode(np.where(solid, smoothed(plane, solid, 2.5 / um), 9).astype(np.float32), window)
+    low[low > 8] = 0
+    return np.asarray(cv2.dilate(np.where(solid, low, 0).astype(np.float32), window))
 
 
-def likelihood(features: Array, seeds: Mask, *, widened: float = 1.0) -> Array:
-    """Log density float32 (n,) of features (n, d) under the Gaussian of those where `seeds` is True.
-
-    `widened` multiplies the covariance, for seeds that were trimmed. The covariance is drawn a tenth of the
-    way to its diagonal, so that few seeds do not give a singular one.
-    """
-    chosen = features[seeds].astype(np.float64)
-    mean, covariance = chosen.mean(axis=0), np.cov(chosen, rowvar=False)
-    covariance *= widened
-    covariance = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance)) + 1e-7 * np.eye(features.shape[1])
-    away = features - mean
-    distance = np.einsum("nd,nd->n", away @ np.linalg.inv(covariance), away)
-    return np.asarray(-0.5 * (distance + np.linalg.slogdet(covariance)[1]), np.float32)
+def _against_median(plane: Array, solid: Mask) -> Array:
+    return np.asarray(np.log((plane + 0.01) / (np.median(plane[solid]) + 0.01)))
 
 
-def otsu(values: Array) -> float:
-    """Otsu's threshold of a sample (256 bins)."""
-    counts, edges = np.histogram(values, bins=256)
-    middles = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    low = np.cumsum(counts * middles) / np.maximum(below, 1)
-    high = (np.sum(counts * middles) - np.cumsum(counts * middles)) / np.maximum(above, 1)
-    return float(middles[np.argmax(below * above * (low - high) ** 2)])
+def _texture(red: Array, mean: Array, tint: Array, solid: Mask, unit: float, um: float) -> dict[str, Array]:
+    """How much nuclei and gaps stand out, how rough all is, how rough the tint alone."""
+    around = smoothed(mean, solid, 10 / um)
+    wide = smoothed(mean, solid, 12 / um)
+
+    def spread(plane: Array, sigma: float) -> Array:
+        square = smoothed(plane * plane, solid, sigma / um)
+        return np.asarray(np.sqrt(np.maximum(square - smoothed(plane, solid, sigma / um) ** 2, 0)))
+
+    return {
+        "gap": (wide - smoothed(tint, solid, 10 / um)) / (wide + 0.02),
+        "sr": spread(red, 10) / unit,
+        "sm": spread(mean, 10) / (around + 0.02),
+        "ut": spread(tint, 16) / (smoothed(tint, solid, 16 / um) + 0.02),
+    }
+
+
+def _coherence(mean: Array, solid: Mask, um: float) -> Array:
+    """0 where texture has no direction, 1 where all fibres are parallel."""
+    fine = smoothed(mean, solid, 3 / um)
+    inner = ndimage.binary_erosion(solid, iterations=2)
+    across, down = (cv2.Sobel(fine, cv2.CV_32F, *order) * inner for order in ((1, 0), (0, 1)))
+    xx, yy, xy = (
+        cv2.GaussianBlur(product, (0, 0), 16 / um)
+        for product in (across * across, down * down, across * down)
+    )
+    return np.asarray(np.sqrt((xx - yy) ** 2 + 4 * xy**2) / (xx + yy + 1e-6))
+
+
+def _inwards(inward: Array, um: float) -> tuple[Array, Array]:
+    soft = cv2.GaussianBlur(np.minimum(inward, 600), (0, 0), 24 / um)
+    across, down = (cv2.Sobel(soft, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    length = np.hypot(across, down) + 1e-6
+    return across / length, down / length

@@ -14,14 +14,13 @@ from ishcount.core.flags import Flag
 from ishcount.core.optical_density import to_od
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
-from ishcount.steps.compartments.epidermis import find_epidermis
 from ishcount.steps.compartments.junction import depth_below, detached_share, surface_length_um
+from ishcount.steps.compartments.layers import NAMES, find_layers
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 MIN_SURFACE_UM = 200.0  # a band without so much free surface is a fold or a rim, not epidermis
-NAMES = ("", "epidermis", "stratum_corneum", "dermis")
 
 
 class CompartmentParams(Settings):
@@ -29,12 +28,6 @@ class CompartmentParams(Settings):
 
     automatic: bool = Field(
         True, description="find the epidermis and what follows from it; else annotations only"
-    )
-    corneum_reach_um: float = Field(
-        400.0, gt=0, description="stratum corneum lies at most this far outside the epidermis: acral skin"
-    )
-    dermis_core_um: float = Field(
-        30.0, gt=0, description="half the width of the thinnest dermis that is not taken for detached horn"
     )
     detached_share: float = Field(
         0.15, gt=0, lt=1, description="share of the junction over a gap from which the length is flagged"
@@ -72,13 +65,13 @@ def find_compartments(
         outline = tissue.section[window] == number
         solid = outline & (tissue.kind[window] == RegionKind.TISSUE)
         hole = outline & (tissue.kind[window] == RegionKind.HOLE)
-        epidermis = find_epidermis(od[window], solid, outline, cell.mean_um)
+        codes = find_layers(od[window], solid, outline, cell.mean_um)
+        epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
         if not epidermis.any():
             continue
-        codes = _divided(epidermis, solid, outline, cell.mean_um, params)
-        dermis = solid & (codes == NAMES.index("dermis"))
+        dermis = solid & ~epidermis & ~horn  # all that lies below the junction
         size = (cell.y_um, cell.x_um)
-        below = depth_below(epidermis | (codes == NAMES.index("stratum_corneum")), dermis, size)
+        below = depth_below(epidermis | horn, dermis, size)
         surface = surface_length_um(epidermis, dermis, hole, size)
         if surface < MIN_SURFACE_UM:
             continue
@@ -101,45 +94,6 @@ def find_compartments(
         epidermis_mm=length / 1000 if found else None,
         flags=int(flags),
     )
-
-
-def _divided(epidermis: Mask, solid: Mask, outline: Mask, cell_um: float, params: CompartmentParams) -> Array:
-    """Codes (places in `NAMES`) of the tissue of one section: horn lies outside the band, dermis inside."""
-    codes = np.zeros(solid.shape, np.uint8)
-    rest = solid & ~epidermis
-    inside = outline & ~epidermis  # clefts and lumina do not cut the dermis into pieces
-    core = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"))[1:-1, 1:-1] * cell_um
-    labels, n = ndimage.label(core > params.dermis_core_um)
-    if n:
-        size = np.bincount(labels.ravel(), minlength=n + 1)
-        size[0] = 0
-        large = size >= 0.2 * size.max()
-        reach = round(2 * params.dermis_core_um / cell_um)
-        dermis = ndimage.binary_dilation(large[labels], iterations=reach, mask=inside)
-    else:
-        dermis = np.zeros_like(rest)
-    near = ndimage.distance_transform_edt(~epidermis) * cell_um <= params.corneum_reach_um
-    codes[rest] = NAMES.index("dermis")
-    horn = _mostly(rest & ~dermis & near, _outside(epidermis, outline))
-    codes[horn] = NAMES.index("stratum_corneum")
-    codes[epidermis] = NAMES.index("epidermis")
-    return codes
-
-
-def _outside(epidermis: Mask, outline: Mask) -> Mask:
-    """Cells nearer to the outline than the epidermis nearest to them."""
-    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
-    nearest = ndimage.distance_transform_edt(~epidermis, return_distances=False, return_indices=True)
-    return np.asarray(inward < inward[tuple(nearest)])
-
-
-def _mostly(mask: Mask, wanted: Mask) -> Mask:
-    """Pieces of `mask` of which more than half is `wanted`."""
-    labels, n = ndimage.label(mask)
-    share = np.bincount(labels.ravel(), weights=wanted.ravel(), minlength=n + 1)
-    most = share > 0.5 * np.bincount(labels.ravel(), minlength=n + 1)
-    most[0] = False
-    return np.asarray(most[labels])
 
 
 def _papillary(codes: Array, depth: Array, band_um: float) -> Array:

@@ -1,0 +1,180 @@
+"""From what each cell looks like to the layers of one section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ishcount.steps.compartments.features import section_features, smoothed
+from ishcount.steps.compartments.model import CLASSES, log_likelihoods
+from ishcount.steps.compartments.refine import refined
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+NAMES = ("", *CLASSES)
+EPIDERMIS, CORNEUM, DERMIS, ADNEXA, FAT, HAIR = range(1, 7)
+STEP = 2  # cells: kinds are looked up every 8 um and carried to the cells between
+SMOOTH_UM = 6.0
+SURFACE_UM = 60.0  # viable epidermis comes so near to horn or glass somewhere: normal horn is 10-30 um
+FACE_UM = 20.0  # two nuclei: what counts as the outer face of a band
+THICK = 2.5  # a band of even thickness has a median depth of half of it; ridges reach farther
+MIN_ADNEXA_UM2 = 6000.0  # a follicle 60 um wide and 100 um long; less at the epidermis is a ridge
+MIN_CONTACT_UM = 100.0
+MIN_CONTACT_SHARE = 0.15  # of the longest piece
+# How often each kind was sampled in training against how often it occurs, drawn half-way to even (a rare kind
+# must stay findable): horn and hair are rarer, dermis commoner than in training.
+PRIOR = np.array([1.0, 0.5, 1.5, 1.0, 1.0, 0.25], np.float32)
+MAX_SLIVER_UM2 = 20_000.0  # 1 mm of a strip 20 um wide
+MIN_EPIDERMIS_UM2 = 4000.0  # 100 um of surface by 40 um
+MIN_PIECE_UM2 = 2500.0  # smaller pieces take the kind of what surrounds them: two dozen cells
+# Mean probability of epithelium over what is called epidermis, before the section's own look is learned: 12
+# phantoms of two unseen generators .72-.92, real H&E skin .67; drawn sections and real fields without an
+# epidermis .52-.68, those above .65 being sheets that MAX_SHARE and MAX_THICK_UM refuse.
+SURE = 0.66
+MAX_THICK_UM = 400.0  # acanthosis reaches 300 um
+MAX_SHARE = 0.5  # of the section; more is a sheet of epithelium or a tumour
+
+
+def find_layers(od: Array, solid: Mask, outline: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
+    """Kind of each cell of one section's tissue, uint8 (h, w), place in `NAMES`; all 0 without an epidermis.
+
+    od: float32 (h, w, 3). The outer band of epithelium is epidermis, other epithelium adnexa; what lies
+    outside the epidermis and looks like horn is horn.
+    """
+    nothing = np.zeros(solid.shape, np.uint8)
+    if solid.sum() * cell_um**2 < 2 * MIN_EPIDERMIS_UM2:
+        return nothing
+    features, chosen = section_features(od, solid, outline, cell_um, STEP)
+    general = np.exp(log_likelihoods(features))
+    chances = _spread(refined(features, general * PRIOR), chosen, solid, cell_um)
+    codes = _most_likely(chances, solid)
+    codes = _tidied(codes, solid, cell_um)
+    codes = _epithelium_named(codes, chances, outline, cell_um)
+    epidermis = codes == EPIDERMIS
+    if not _plausible(epidermis, general, chosen, solid, cell_um):
+        return nothing
+    return _horn_outside(codes, outline, cell_um)
+
+
+def _spread(looked: Array, chosen: Mask, solid: Mask, cell_um: float) -> Array:
+    """Smoothed probabilities of every cell, float32 (h, w, 6), from those of `chosen`; 0 outside `solid`."""
+    found = np.zeros((*solid.shape, len(CLASSES)), np.float32)
+    weight = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), SMOOTH_UM / cell_um)
+    for place in range(len(CLASSES)):
+        plane = np.zeros(solid.shape, np.float32)
+        plane[chosen] = looked[:, place]
+        found[..., place] = cv2.GaussianBlur(plane, (0, 0), SMOOTH_UM / cell_um) / np.maximum(weight, 1e-4)
+    return found * solid[..., None]
+
+
+def _most_likely(chances: Array, solid: Mask) -> npt.NDArray[np.uint8]:
+    """Epithelium is one kind here: epidermis and adnexa differ by place, not by look."""
+    joined = chances.copy()
+    joined[..., EPIDERMIS - 1] += joined[..., ADNEXA - 1]
+    joined[..., ADNEXA - 1] = 0
+    return np.where(solid, joined.argmax(axis=-1) + 1, 0).astype(np.uint8)
+
+
+def _tidied(codes: npt.NDArray[np.uint8], solid: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
+    """Pieces too small for their kind take that of the nearest other cell."""
+    small = np.zeros_like(solid)
+    for kind in range(1, len(NAMES)):
+        if kind == HAIR:
+            continue
+        labels, n = ndimage.label(codes == kind)
+        size = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2
+        few = size < MIN_PIECE_UM2
+        few[0] = False
+        small |= few[labels]
+    if not small.any() or not (solid & ~small).any():
+        return codes
+    nearest = ndimage.distance_transform_edt(~(solid & ~small), return_distances=False, return_indices=True)
+    return np.where(small, codes[tuple(nearest)], codes).astype(np.uint8)
+
+
+def _epithelium_named(
+    codes: npt.NDArray[np.uint8], chances: Array, outline: Mask, cell_um: float
+) -> npt.NDArray[np.uint8]:
+    """Epithelium split: the band along the surface is epidermis; what is no band, or grows out of it, adnexa.
+
+    A look at the cells cannot tell them apart; where they lie can.
+    """
+    epithelium, horn = codes == EPIDERMIS, codes == CORNEUM
+    # The picture's edge cuts the skin off and is no surface of it.
+    inward = ndimage.distance_transform_edt(np.pad(outline & ~horn, 1, mode="edge"))[1:-1, 1:-1] * cell_um
+    labels, n = ndimage.label(epithelium)
+    bands = _bands(labels, n, inward, horn, cell_um)
+    wide = [smoothed(chances[..., kind - 1], epithelium, 20 / cell_um) for kind in (EPIDERMIS, ADNEXA)]
+    found = np.zeros_like(epithelium)
+    for place, box in enumerate(ndimage.find_objects(labels, n), start=1):
+        if not bands[place]:
+            continue
+        piece = labels[box] == place
+        face = piece & (inward[box] <= inward[box][piece].min() + FACE_UM)
+        face |= piece & ndimage.binary_dilation(horn[box], iterations=2)
+        below = ndimage.distance_transform_edt(~face) * cell_um
+        usual = THICK * float(np.median(below[piece])) + FACE_UM
+        more = (wide[0][box] >= wide[1][box]) & (below <= 2 * usual)
+        found[box] |= piece & ((below <= usual) | more)
+    rest, n_rest = ndimage.label(epithelium & ~found)
+    size = np.bincount(rest.ravel(), minlength=n_rest + 1) * cell_um**2
+    attached = np.bincount(rest[ndimage.binary_dilation(found)], minlength=n_rest + 1) > 0
+    ridge = (size < MIN_ADNEXA_UM2) & attached  # the tip of a ridge
+    ridge[0] = False
+    return np.where(epithelium & ~found & ~ridge[rest], ADNEXA, codes).astype(np.uint8)
+
+
+def _bands(labels: Array, n: int, inward: Array, horn: Mask, cell_um: float) -> Mask:
+    """Which of n pieces of epithelium run along the surface, bool (n + 1,)."""
+    size = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2
+    beside_horn = ndimage.binary_dilation(horn, iterations=3)
+    near = (labels > 0) & (ndimage.minimum_filter(inward, size=3) <= SURFACE_UM)
+    rim = near & ~ndimage.binary_erosion((labels > 0) & near)
+    contact = np.bincount(labels[rim], minlength=n + 1) * cell_um / 2  # both faces of the strip
+    under_horn = np.bincount(labels[beside_horn & (labels > 0)], minlength=n + 1) * cell_um
+    contact[0] = under_horn[0] = 0
+    kept = (size >= MIN_EPIDERMIS_UM2) & (contact >= max(MIN_CONTACT_UM, MIN_CONTACT_SHARE * contact.max()))
+    horny = under_horn > 0.3 * contact
+    if (horny & kept)[contact.argmax()]:  # where the epidermis bears horn, what bears none is something else
+        kept &= horny
+    return np.asarray(kept)
+
+
+def _plausible(epidermis: Mask, general: Array, chosen: Mask, solid: Mask, cell_um: float) -> bool:
+    """Whether it is large enough, not nearly all there is, and epithelium for skin in general."""
+    if epidermis.sum() * cell_um**2 < MIN_EPIDERMIS_UM2 or epidermis.sum() > MAX_SHARE * solid.sum():
+        return False
+    deepest = ndimage.distance_transform_edt(np.pad(epidermis, 1, mode="edge")).max() * cell_um
+    if 2 * deepest > MAX_THICK_UM:
+        return False
+    inside = epidermis[chosen]
+    sure = general[inside, EPIDERMIS - 1] + general[inside, ADNEXA - 1]
+    return bool(len(sure) and sure.mean() >= SURE)
+
+
+def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
+    """Horn lies nearer to the outline than the epidermis next to it; what does not is dermis.
+
+    A sliver of dermis on that side, shut off from the dermis, is horn: nothing else lies there.
+    """
+    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    distance, nearest = ndimage.distance_transform_edt(codes != EPIDERMIS, return_indices=True)
+    outer = inward <= inward[tuple(nearest)] + 1
+    found = codes.copy()
+    for kind, other in ((CORNEUM, DERMIS), (DERMIS, CORNEUM)):
+        labels, n = ndimage.label(codes == kind)
+        size = np.bincount(labels.ravel(), minlength=n + 1)
+        share = np.bincount(labels.ravel(), weights=outer.ravel(), minlength=n + 1) / np.maximum(size, 1)
+        touch = np.asarray(ndimage.minimum(distance, labels, np.arange(n + 1))) * cell_um <= 20
+        is_horn = (share > 0.5) & touch
+        if kind == DERMIS:
+            is_horn &= size * cell_um**2 < MAX_SLIVER_UM2
+        changed = is_horn if kind == DERMIS else ~is_horn
+        changed[0] = False
+        found[changed[labels]] = other
+    return found
