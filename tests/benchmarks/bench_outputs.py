@@ -87,7 +87,7 @@ def content(folder: Path) -> None:
     from ishcount.truth.simulate.writer import write_phantom
 
     for preset in ("easy", "hard"):
-        spec = PhantomSpec(preset=preset, seed=3, size_mm=(1.5, 1.5))
+        spec = PhantomSpec(preset=preset, seed=3, width_um=1500, height_um=1500)
         slide = write_phantom(spec, folder / preset, preset, labels=False)
         plan, seconds = stage_seconds(job_of(slide, folder / preset / "run", marker="IFNG:fast_red"))
         per = ", ".join(f"{name} {1000 * value / plan.megapixels:.1f}" for name, value in seconds.items())

@@ -48,7 +48,7 @@ def draw(folder: Path, side_mm: float) -> Path:
     from ishcount.truth.simulate.writer import write_phantom
 
     print(f"drawing a phantom of {side_mm:g} x {side_mm:g} mm")
-    spec = PhantomSpec(preset="medium", seed=1, size_mm=(side_mm, side_mm))
+    spec = PhantomSpec(preset="medium", seed=1, width_um=1000 * side_mm, height_um=1000 * side_mm)
     return write_phantom(spec, folder, "phantom", labels=False)
 
 

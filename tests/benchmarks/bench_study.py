@@ -39,6 +39,7 @@ import numpy as np
 import pandas as pd
 
 from ishcount import __version__
+from ishcount.cli.options import parse_markers
 from ishcount.cli.say import table as printed
 from ishcount.outputs.style import INK, drawing, settle
 from ishcount.report.figures.drawn import CASE_COLOUR, CONTROL_COLOUR, from_zero, new_figure, spread
@@ -52,7 +53,7 @@ from ishcount.truth.simulate.writer import write_phantom
 
 CASES = Path(__file__).parents[1] / "golden" / "stats_cases.json"
 REFERENCE = {"IFNG": "C01_paper_like_IFNG", "IL15": "C02_paper_like_IL15"}
-MARKERS = tuple(REFERENCE)
+MARKERS = ("IFNG:fast_red", "IL15:fast_red")
 GROUPS = ("EM", "normal")
 SIZE_MM = (1.6, 1.25)  # of the image: about 1.45 mm2 of it are tissue
 STUDIES = ("planted", "null")
@@ -79,7 +80,7 @@ class Slide:
     seed: int
 
 
-def plan(study: str, n_patients: int, chromogens: Sequence[str]) -> list[Slide]:
+def plan(study: str, n_patients: int, markers: dict[str, str]) -> list[Slide]:
     """Every slide of a study, targets first; normal and blank slides are the same in both studies."""
     reference = {case["id"]: case["input"] for case in json.loads(CASES.read_text("utf-8"))["cases"]}
     found: list[Slide] = []
@@ -98,13 +99,13 @@ def plan(study: str, n_patients: int, chromogens: Sequence[str]) -> list[Slide]:
             )
         )  # fmt: skip
 
-    for marker, chromogen in zip(MARKERS, chromogens, strict=True):
+    for marker, chromogen in markers.items():
         for group in GROUPS:
             values = sorted(reference[REFERENCE[marker]]["x" if (group, study) == ("EM", "planted") else "y"])
             chosen = np.round(np.linspace(0, len(values) - 1, n_patients)).astype(int)
             for number, index in enumerate(chosen):
                 add(group, number, marker, chromogen, float(values[index]))
-    for chromogen in sorted(set(chromogens)):
+    for chromogen in sorted(set(markers.values())):
         for group in GROUPS:
             for number in range(min(N_BATCHES, n_patients)):
                 add(group, number, "dapB", chromogen, None)
@@ -125,7 +126,7 @@ def draw(job: tuple[Slide, Path]) -> tuple[str, float]:
 
 def _spec(slide: Slide, *, prevalence: float) -> PhantomSpec:
     return PhantomSpec(
-        preset="rare", markers=(slide.marker,), chromogens=(slide.chromogen,), size_mm=SIZE_MM,
+        preset="rare", markers=(slide.marker,), chromogens=(slide.chromogen,), width_um=1000 * SIZE_MM[0], height_um=1000 * SIZE_MM[1],
         prevalence=prevalence, state=STATE[slide.group], pigment=slide.pigment, seed=slide.seed,
     )  # fmt: skip
 
@@ -144,7 +145,7 @@ def write_sheet(study: str, slides: Sequence[Slide], folder: Path) -> Path:
 
 def run(study: str, folder: Path, options: argparse.Namespace) -> pd.DataFrame | None:
     """One study from slides to report; a row per slide, or None where the run failed."""
-    slides, out = plan(study, options.patients, options.chromogens), folder / f"{study}-results"
+    slides, out = plan(study, options.patients, parse_markers(options.markers)), folder / f"{study}-results"
     drawn = folder / "slides"
     drawn.mkdir(parents=True, exist_ok=True)
     print(f"\n== {study}: {len(slides)} slides, {options.patients} patients a group", flush=True)
@@ -201,7 +202,7 @@ def report(study: str, out: Path, rows: pd.DataFrame) -> bool:
     header = ["marker", "group", "slides", "true mean", "SD", "counted mean", "SD", "recall", "false per mm2"]
     print(printed(header, lines))
     verdicts = []
-    for marker in MARKERS:
+    for marker in comparisons:
         found, part = comparisons[marker], rows[rows["marker"] == marker]
         truth = permutation_test(*(part.loc[part["group"] == g, "true_per_mm2"].tolist() for g in GROUPS))
         is_finding = found["p_holm"] is not None and found["p_holm"] < ALPHA
@@ -231,7 +232,9 @@ def draw_figure(studies: dict[str, pd.DataFrame], folder: Path, path: Path) -> N
     titles = {"planted": "difference planted", "null": "no difference planted"}
     with drawing():
         figure = new_figure(7.0, 2.5)
-        panels = [(study, marker) for study in studies for marker in MARKERS]
+        panels = [
+            (study, marker) for study, rows in studies.items() for marker in sorted(set(rows["marker"]))
+        ]
         for place, (study, marker) in enumerate(panels, start=1):
             axes = figure.add_subplot(1, len(panels), place)
             rows = studies[study][lambda table, marker=marker: table["marker"] == marker]
@@ -268,7 +271,13 @@ def main() -> int:
     )
     parser.add_argument("--patients", type=int, default=12, help="per group (default 12)")
     parser.add_argument("--studies", nargs="+", default=list(STUDIES), choices=STUDIES)
-    parser.add_argument("--chromogens", nargs=2, default=["fast_red", "fast_red"], metavar="DYE")
+    parser.add_argument(
+        "--markers",
+        nargs="+",
+        default=list(MARKERS),
+        metavar="NAME:DYE",
+        help="default IFNG:fast_red IL15:fast_red",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder that keeps slides and results")
     parser.add_argument("--tables", action="store_true", help="no labels, GeoJSON and pictures")
@@ -278,9 +287,7 @@ def main() -> int:
     parser.add_argument("--figure", type=Path, help="where the figure of both studies goes (PNG)")
     options = parser.parse_args()
     print(f"ishcount {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(
-        f"numpy {np.__version__}, pandas {pd.__version__}, {os.cpu_count()} cores; dyes {options.chromogens}"
-    )
+    print(f"numpy {np.__version__}, pandas {pd.__version__}, {os.cpu_count()} cores; {options.markers}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         right, counted = [], {}

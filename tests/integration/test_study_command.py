@@ -35,7 +35,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("p1", "EM", "negative_control", "blank"),
         ]
     ):
-        spec = PhantomSpec(preset=preset, seed=40 + number, size_mm=(0.35, 0.3))
+        spec = PhantomSpec(preset=preset, seed=40 + number, width_um=350, height_um=300)
         write_phantom(spec, folder, f"s{number}")
         lines.append(f"s{number}.tif,s{number},{patient},{group},IFNG,fast_red,{role},b1")
     whole = (folder / "s0.tif").read_bytes()

@@ -108,11 +108,11 @@ def simulate(
     from ishcount.truth.simulate.writer import write_phantom
 
     markers = parse_markers(marker or ["IFNG:fast_red"])
-    size_mm = _size(size)
+    width_um, height_um = _size(size)
     rows = []
     for number_ in range(n):
         spec = PhantomSpec(
-            preset=preset, markers=tuple(markers), size_mm=size_mm, mpp_um=mpp,
+            preset=preset, markers=tuple(markers), width_um=width_um, height_um=height_um, mpp_um=mpp,
             chromogens=tuple("fast_red" if dye == "auto" else dye for dye in markers.values()), state=state,
             prevalence=prevalence, pigment=pigment, jpeg_quality=quality, subsampling=subsampling,
             seed=seed + number_,
@@ -135,7 +135,7 @@ def _size(text: str) -> tuple[float, float]:
         width, height = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--size {text!r} is not W,H in mm; write such as 0.6,0.5") from None
-    return width, height
+    return width * 1000, height * 1000
 
 
 def _write_sheet(path: Path, rows: list[dict[str, str]]) -> None:

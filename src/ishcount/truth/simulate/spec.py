@@ -103,8 +103,8 @@ class PhantomSpec:
     `confounders` as a set means exactly these kinds (see `CONFOUNDERS`), an empty set none at all.
     `pigment` (0-1) scales melanin. `seed` draws the scene and its staining, `camera_seed` (default: from
     `seed`) the optics and the camera, so that one scene can be seen by two scanners; `mpp_um` does not
-    change the scene. Lengths in micrometres; `size_px` (width, height), then `size_mm`, win over `width_um`
-    and `height_um`. UsageError for values out of range.
+    change the scene. Lengths in micrometres; `size_px` (width, height) wins over `width_um` and
+    `height_um`. UsageError for values out of range.
     """
 
     preset: str = "medium"
@@ -112,7 +112,6 @@ class PhantomSpec:
     markers: tuple[str, ...] = ("IFNG",)
     width_um: float = 600.0
     height_um: float = 500.0
-    size_mm: tuple[float, float] | None = None
     size_px: tuple[int, int] | None = None
     mpp_um: float = 0.25
     prevalence: float | None = None
@@ -157,10 +156,7 @@ class PhantomSpec:
         """Width and height in level-0 pixels."""
         if self.size_px is not None:
             return self.size_px
-        width_um, height_um = self.width_um, self.height_um
-        if self.size_mm is not None:
-            width_um, height_um = (side * 1000 for side in self.size_mm)
-        return round(width_um / self.mpp_um), round(height_um / self.mpp_um)
+        return round(self.width_um / self.mpp_um), round(self.height_um / self.mpp_um)
 
     @property
     def label_factor(self) -> int:
