@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command()(study)
 
 
+@o.with_counting_options
 def quantify(
     slides: Annotated[list[str], typer.Argument(metavar="SLIDE...", help="Whole-slide images.")],
     out: o.Out,
@@ -33,22 +34,7 @@ def quantify(
         list[str],
         typer.Option("--marker", metavar="NAME[:CHROMOGEN]", help="Gene, and its dye if known; repeatable."),
     ],
-    mpp: o.Mpp = None,
-    params: o.ParamsFile = None,
-    preset: o.Preset = "default",
-    annotations: o.Annotations = None,
-    region: o.RegionUm = None,
-    dry_run: o.DryRun = False,
-    outputs: o.OutputsWanted = "all",
-    workers: o.N_Workers = None,
-    block_um: o.BlockUm = None,
-    scheduler: o.Scheduler = None,
-    shard: o.ShardOf = None,
-    resume: o.Resume = True,
-    overwrite: o.Overwrite = False,
-    pseudonymise: o.Pseudonymise = False,
-    timeout: o.TimeoutS = 1800,
-    as_json: o.AsJson = False,
+    counting: o.Counting,
 ) -> None:
     """Count slides: positive cells per mm2 for each marker.
 
@@ -58,45 +44,18 @@ def quantify(
     """
     from ishcount.study.sheet import sheet_of_slides
 
-    run = o.run_options(
-        workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
-        resume=resume, overwrite=overwrite, timeout_s=timeout,
-        names_hidden=pseudonymise,
-    )  # fmt: skip
-    sheet = sheet_of_slides([Path(slide) for slide in slides], o.parse_markers(marker), annotations)
-    used = o.load_params(params, preset, block_um)
-    if dry_run:
-        _say_plan(sheet, out, used, run, as_json=as_json)
-        return
-    if pseudonymise:
-        sheet = _hide_names(sheet, out)
-    result = count_with_progress(sheet, out, used, run, keep_others=True)
-    say_densities(result, as_json=as_json)
-    write_reports(result, case=None, control=None, as_json=as_json)
-    raise typer.Exit(result.exit_code)
+    paths = [Path(slide) for slide in slides]
+    sheet = sheet_of_slides(paths, o.parse_markers(marker), counting.annotations)
+    _count_and_report(sheet, out, counting, keep_others=True)
 
 
+@o.with_counting_options
 def study(
     sheet: Annotated[Path, typer.Argument(metavar="SHEET", help="Sample sheet (CSV or XLSX).")],
     out: o.Out,
+    counting: o.Counting,
     case: o.Case = None,
     control: o.Control = None,
-    mpp: o.Mpp = None,
-    params: o.ParamsFile = None,
-    preset: o.Preset = "default",
-    annotations: o.Annotations = None,
-    region: o.RegionUm = None,
-    dry_run: o.DryRun = False,
-    outputs: o.OutputsWanted = "all",
-    workers: o.N_Workers = None,
-    block_um: o.BlockUm = None,
-    scheduler: o.Scheduler = None,
-    shard: o.ShardOf = None,
-    resume: o.Resume = True,
-    overwrite: o.Overwrite = False,
-    pseudonymise: o.Pseudonymise = False,
-    timeout: o.TimeoutS = 1800,
-    as_json: o.AsJson = False,
 ) -> None:
     """Count every slide of a sample sheet, then statistics, workbook and report.
 
@@ -106,25 +65,32 @@ def study(
     """
     from ishcount.study.sheet import check_groups, read_sheet, with_annotations
 
-    run = o.run_options(
-        workers=workers, outputs=outputs, mpp=mpp, region=region, shard=shard, scheduler=scheduler,
-        resume=resume, overwrite=overwrite, timeout_s=timeout,
-        names_hidden=pseudonymise,
-    )  # fmt: skip
-    read = with_annotations(read_sheet(sheet), annotations)
+    read = with_annotations(read_sheet(sheet), counting.annotations)
     for warning in read.warnings:
         note(f"ishcount study: {plain(warning)}")
-    used = o.load_params(params, preset, block_um)
-    groups = used.statistics
+    groups = counting.params.statistics
     check_groups(read, case or groups.case, control or groups.control)
-    if dry_run:
-        _say_plan(read, out, used, run, as_json=as_json)
+    _count_and_report(read, out, counting, keep_others=False, case=case, control=control)
+
+
+def _count_and_report(
+    sheet: Sheet,
+    out: Path,
+    counting: o.Counting,
+    *,
+    keep_others: bool,
+    case: str | None = None,
+    control: str | None = None,
+) -> None:
+    """Say what would be done, or do it; leaves with the exit code."""
+    if counting.dry_run:
+        _say_plan(sheet, out, counting.params, counting.run, as_json=counting.as_json)
         return
-    if pseudonymise:
-        read = _hide_names(read, out)
-    result = count_with_progress(read, out, used, run, keep_others=False)
-    say_densities(result, as_json=as_json)
-    write_reports(result, case=case, control=control, as_json=as_json)
+    if counting.pseudonymise:
+        sheet = _hide_names(sheet, out)
+    result = count_with_progress(sheet, out, counting.params, counting.run, keep_others=keep_others)
+    say_densities(result, as_json=counting.as_json)
+    write_reports(result, case=case, control=control, as_json=counting.as_json)
     raise typer.Exit(result.exit_code)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -82,19 +85,36 @@ def load_params(file: Path | None, preset: str, block_um: float | None) -> Param
     return copied
 
 
-def run_options(
-    *,
-    workers: int | None,
-    outputs: str,
-    mpp: float | None,
-    region: str | None,
-    shard: str | None,
-    scheduler: str | None,
-    resume: bool,
-    overwrite: bool,
-    timeout_s: float,
-    names_hidden: bool,
-) -> RunOptions:
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What the options that `quantify` and `study` share come to."""
+
+    run: RunOptions
+    params: Params
+    annotations: Path | None
+    dry_run: bool
+    pseudonymise: bool
+    as_json: bool
+
+
+def counting_options(
+    mpp: Mpp = None,
+    params: ParamsFile = None,
+    preset: Preset = "default",
+    annotations: Annotations = None,
+    region: RegionUm = None,
+    dry_run: DryRun = False,
+    outputs: OutputsWanted = "all",
+    workers: N_Workers = None,
+    block_um: BlockUm = None,
+    scheduler: Scheduler = None,
+    shard: ShardOf = None,
+    resume: Resume = True,
+    overwrite: Overwrite = False,
+    pseudonymise: Pseudonymise = False,
+    timeout: TimeoutS = 1800,
+    as_json: AsJson = False,
+) -> Counting:
     """Checked options; UsageError says what to write instead."""
     from ishcount.study.jobs import RunOptions
 
@@ -102,7 +122,7 @@ def run_options(
         raise UsageError(f"--outputs {outputs!r} is not known; write all or tables")
     if mpp is not None and not 0.05 <= mpp <= 5:  # the range in which a pixel size is believed at all
         raise UsageError(f"--mpp {mpp} is no pixel size in um; write 0.05 to 5, such as 0.25")
-    return RunOptions(
+    run = RunOptions(
         n_workers=n_cores() if workers is None else workers,
         outputs="tables" if outputs == "tables" else "all",
         mpp=mpp,
@@ -111,10 +131,31 @@ def run_options(
         scheduler=scheduler,
         resume=resume,
         overwrite=overwrite,
-        timeout_s=timeout_s,
-        names_hidden=names_hidden,
+        timeout_s=timeout,
+        names_hidden=pseudonymise,
         command=tuple(sys.argv[1:]),
     )
+    used = load_params(params, preset, block_um)
+    return Counting(run, used, annotations, dry_run, pseudonymise, as_json)
+
+
+def with_counting_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the shared options after its own; it is called with them as `counting`."""
+    shared = inspect.signature(counting_options, eval_str=True).parameters
+    own = dict(inspect.signature(command, eval_str=True).parameters)
+    del own["counting"]
+
+    def called(**given: Any) -> None:
+        command(
+            **{name: given[name] for name in own},
+            counting=counting_options(**{name: given[name] for name in shared}),
+        )
+
+    parameters = [*own.values(), *shared.values()]
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    vars(called)["__signature__"] = inspect.Signature(parameters)
+    return called
 
 
 def n_cores() -> int:
