@@ -31,11 +31,11 @@ Owners = dict[Ownership, npt.NDArray[np.uint32]]
 RULES: tuple[Ownership, ...] = ("expectation_maximisation", "nearest", "nuclear")
 
 
-def finish(job: SlideJob) -> dict[str, Any]:
+def finish(job: SlideJob, n_threads: int = 1) -> dict[str, Any]:
     """Merge the blocks of a slide into its result folder; returns the summary, written last."""
     plan = read_plan(job)
     tissue = without_artefacts(job, plan, with_damage(job, plan, read_tissue(job)))
-    measured = measure(job, plan, tissue)
+    measured = measure(job, plan, tissue, n_threads=n_threads)
     owners: Owners = {
         rule: find_owners(
             measured.near_parts, measured.n_cells, job.params.cells.model_copy(update={"ownership": rule})

@@ -6,8 +6,10 @@ memory at most. What is needed again once every row was seen (nuclei near dots, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +74,20 @@ class Measured:
             yield Contours(arrays["offsets"], arrays["vertices"])
 
 
-def measure(job: SlideJob, plan: Plan, tissue: TissueMap) -> Measured:
-    """Go through the rows of blocks once; the label image is written unless only tables are wanted."""
+def measure(job: SlideJob, plan: Plan, tissue: TissueMap, *, n_threads: int = 1) -> Measured:
+    """Go through the rows of blocks once; the label image is written unless only tables are wanted.
+
+    The blocks of a row are shared among `n_threads`: the compiled steps let go of Python's lock.
+    """
     measured = Measured(len(job.markers))
     if job.outputs == "tables":
-        _all_rows(job, plan, tissue, measured, None)
+        _all_rows(job, plan, tissue, measured, None, n_threads)
         return measured
     height, width = plan.grid_shape
 
     def fill(folder: Path) -> None:
         writer = LabelWriter(folder, height=height, width=width, pixel_size=plan.grid_pixel_size)
-        _all_rows(job, plan, tissue, measured, writer)
+        _all_rows(job, plan, tissue, measured, writer, n_threads)
         writer.close()
 
     files.write_folder(job.folder / "labels.ome.zarr", fill)
@@ -90,28 +95,37 @@ def measure(job: SlideJob, plan: Plan, tissue: TissueMap) -> Measured:
 
 
 def _all_rows(
-    job: SlideJob, plan: Plan, tissue: TissueMap, measured: Measured, writer: LabelWriter | None
+    job: SlideJob,
+    plan: Plan,
+    tissue: TissueMap,
+    measured: Measured,
+    writer: LabelWriter | None,
+    n_threads: int,
 ) -> None:
-    for above, here, below in with_neighbours(block_rows(job, plan, tissue)):
-        for row in (here, below):
-            if row is not None and row.nuclei.first_id > measured.n_cells:
-                measured.make_room(len(row.nuclei.x_um))
-        n_dots = len(here.dots.marker)
-        near = np.zeros((2, n_dots, N_NEAR), np.uint32)
-        near[1] = np.float32(np.inf).view(np.uint32)
-        outlines: list[tuple[Array, Contours]] = []
-        for block in here.blocks:
-            page = _Page(block, plan, [row for row in (above, here, below) if row is not None])
-            if not page.is_empty:
-                _measure_page(page, job, here, measured, near)
-                if writer is not None:
-                    writer.write(page.core.y, page.core.x, page.core_labels)
-                    outlines.append(page.outlines(here))
-        if writer is not None:
-            writer.finish_rows(here.blocks[0].core.coarser(plan.grid_factor).y_end)
-            _keep_outlines(job, here, outlines, measured)
-        _keep_nuclei(here, tissue, measured)
-        _keep_dots(job, here, near, tissue, measured)
+    with ThreadPoolExecutor(n_threads) as threads:
+        for above, here, below in with_neighbours(block_rows(job, plan, tissue)):
+            for row in (here, below):
+                if row is not None and row.nuclei.first_id > measured.n_cells:
+                    measured.make_room(len(row.nuclei.x_um))
+            near = np.zeros((2, len(here.dots.marker), N_NEAR), np.uint32)
+            near[1] = np.float32(np.inf).view(np.uint32)
+            rows = [row for row in (above, here, below) if row is not None]
+            outlines: list[tuple[Array, Contours]] = []
+            for some in batched(here.blocks, n_threads):
+                for page in threads.map(partial(_measure_page, job, plan, rows, here), some):
+                    if page is not None:
+                        _take_page(page, measured, near, outlines, writer)
+            if writer is not None:
+                writer.finish_rows(here.blocks[0].core.coarser(plan.grid_factor).y_end)
+                _keep_outlines(job, here, outlines, measured)
+            _keep_nuclei(here, tissue, measured)
+            _keep_dots(job, here, near, tissue, measured)
+
+
+def batched(blocks: Sequence[Block], n: int) -> Iterator[Sequence[Block]]:
+    """Blocks in groups of `n`, so that no more pages than threads are held."""
+    for first in range(0, len(blocks), n):
+        yield blocks[first : first + n]
 
 
 def with_neighbours(
@@ -174,20 +188,50 @@ class _Page:
         return ids, found
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one page gave: labels and cells of its core, nuclei near its dots, outlines of its nuclei."""
+
+    core: Region
+    labels: Array
+    cells: Array
+    dots: Array
+    near: tuple[Array, Array]
+    outlines: tuple[Array, Contours] | None
+
+
 def _measure_page(
-    page: _Page, job: SlideJob, row: BlockRow, measured: Measured, near: npt.NDArray[np.uint32]
-) -> None:
-    """Add the areas in the page's core, and fill in the nuclei near the block's dots."""
+    job: SlideJob, plan: Plan, rows: list[BlockRow], here: BlockRow, block: Block
+) -> _Found | None:
+    """Paint and measure one block's page; None where there is no nucleus."""
+    page = _Page(block, plan, rows)
+    if page.is_empty:
+        return None
     grid, cells = page.grid, job.params.cells
     reach = (max(cells.cell_expansion_um / edge, 0.5) for edge in (grid.x_um, grid.y_um))
-    add_areas(page.core_labels, measured.nucleus_area_px)
-    add_areas(page.cells(*reach), measured.cell_area_px)
-    mine = np.flatnonzero(row.dots.col == page.block.col)
-    x, y = (row.dots.columns[name][mine] for name in ("x_um", "y_um"))
-    ids, distances = near_nuclei(
-        page.labels, page.window.y, x, y, grid.x_um, grid.y_um, cells.reach_um, page.window.x
-    )
-    near[0, mine], near[1, mine] = ids, distances.view(np.uint32)
+    mine = np.flatnonzero(here.dots.col == block.col)
+    x, y = (here.dots.columns[name][mine] for name in ("x_um", "y_um"))
+    near = near_nuclei(page.labels, page.window.y, x, y, grid.x_um, grid.y_um, cells.reach_um, page.window.x)
+    outlines = None if job.outputs == "tables" else page.outlines(here)
+    return _Found(page.core, page.core_labels, page.cells(*reach), mine, near, outlines)
+
+
+def _take_page(
+    page: _Found,
+    measured: Measured,
+    near: npt.NDArray[np.uint32],
+    outlines: list[tuple[Array, Contours]],
+    writer: LabelWriter | None,
+) -> None:
+    """Add a page to what is known of the slide; one at a time, since a nucleus may lie on two pages."""
+    add_areas(page.labels, measured.nucleus_area_px)
+    add_areas(page.cells, measured.cell_area_px)
+    ids, distances = page.near
+    near[0, page.dots], near[1, page.dots] = ids, distances.view(np.uint32)
+    if page.outlines is not None:
+        outlines.append(page.outlines)
+    if writer is not None:
+        writer.write(page.core.y, page.core.x, page.labels)
 
 
 def _keep_outlines(

@@ -19,6 +19,7 @@ from ishcount.core.compiled import njit
 from ishcount.core.settings import Settings
 
 Ids = npt.NDArray[np.uint32]
+MOST_MET = 256  # labels within reach of a dot, looked at one by one: each covers a pixel or more
 N_NEAR = 6  # nuclei remembered per dot; more than six never lie within 6 um at skin's densities
 
 Ownership = Literal["expectation_maximisation", "nearest", "nuclear"]
@@ -82,7 +83,9 @@ def near_nuclei(
     ids = np.zeros((n, N_NEAR), np.uint32)
     distances = np.full((n, N_NEAR), np.inf, np.float32)
     rows = int(np.ceil(reach_um / grid_y_um)) + 1
+    met, squares = np.zeros(MOST_MET, np.uint32), np.zeros(MOST_MET, np.float64)
     for i in range(n):
+        n_met = 0
         row0 = int(np.floor(y[i] / grid_y_um)) - first_row
         col0 = int(np.floor(x[i] / grid_x_um)) - first_col
         for row in range(max(0, row0 - rows), min(height, row0 + rows + 1)):
@@ -102,30 +105,39 @@ def near_nuclei(
                     continue
                 left = (min(max(col0, start), col - 1) + first_col) * grid_x_um
                 dx = max(0.0, left - x[i], x[i] - left - grid_x_um)
-                distance = np.float32(np.sqrt(dx * dx + dy * dy))
-                if distance <= reach_um:
-                    _keep_nearest(ids[i], distances[i], label, distance)
+                n_met = _note(met, squares, n_met, label, dx * dx + dy * dy)
+        _keep_nearest(met, squares, n_met, reach_um, ids[i], distances[i])
     return ids, distances
 
 
 @njit
-def _keep_nearest(ids: Any, distances: Any, label: Any, distance: Any) -> Any:
-    """Insert (distance, label) into the sorted short list, one entry per label."""
-    place = N_NEAR
-    for k in range(N_NEAR):
-        if ids[k] == label:
-            if distances[k] <= distance:
-                return
-            place = k
-            break
-    if place == N_NEAR:
-        place = N_NEAR - 1
-        if ids[place] != 0 and (distances[place], ids[place]) <= (distance, label):
-            return
-    while place > 0 and (ids[place - 1] == 0 or (distances[place - 1], ids[place - 1]) > (distance, label)):
-        ids[place], distances[place] = ids[place - 1], distances[place - 1]
-        place -= 1
-    ids[place], distances[place] = label, distance
+def _note(met: Any, squares: Any, n_met: Any, label: Any, square: Any) -> Any:
+    """Remember the least squared distance of a label; how many labels are remembered now."""
+    for k in range(n_met):
+        if met[k] == label:
+            squares[k] = min(squares[k], square)
+            return n_met
+    if n_met < len(met):
+        met[n_met], squares[n_met] = label, square
+        return n_met + 1
+    return n_met
+
+
+@njit
+def _keep_nearest(met: Any, squares: Any, n_met: Any, reach_um: Any, ids: Any, distances: Any) -> None:
+    """Fill in the nearest labels within reach, by distance then id."""
+    for k in range(n_met):
+        label, distance = met[k], np.float32(np.sqrt(squares[k]))
+        place = N_NEAR
+        while place > 0 and (
+            ids[place - 1] == 0 or (distances[place - 1], ids[place - 1]) > (distance, label)
+        ):
+            place -= 1
+        if distance > reach_um or place == N_NEAR:
+            continue
+        for j in range(N_NEAR - 1, place, -1):
+            ids[j], distances[j] = ids[j - 1], distances[j - 1]
+        ids[place], distances[place] = label, distance
 
 
 Near = tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]

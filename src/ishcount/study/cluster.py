@@ -38,6 +38,8 @@ class _Sent:
 class DaskCluster:
     """An executor on the Dask scheduler at `address` (`HOST:PORT`, or any address Dask takes)."""
 
+    n_cores = 1  # a Dask worker was given its threads by whoever started it
+
     def __init__(self, address: str) -> None:
         try:
             from distributed import Client

@@ -61,6 +61,10 @@ class Executor(Protocol):
     def capacity(self) -> int:
         """How many tasks may be submitted before one is taken back; more would only wait elsewhere."""
 
+    @property
+    def n_cores(self) -> int:
+        """How many cores of one machine a task may use when no other task is left for them."""
+
     def submit(self, task: Task) -> None:
         """Take a task."""
 
@@ -86,7 +90,7 @@ def run_task(task: Task) -> Done:
 class Serial:
     """Everything in this process, one task after the other, in the order of submission."""
 
-    capacity = 1
+    capacity = n_cores = 1
 
     def __init__(self) -> None:
         self._waiting: deque[Task] = deque()
@@ -131,6 +135,11 @@ class Workers:
         self._busy: dict[Connection, _Worker] = {}
         self._waiting: deque[Task] = deque()
         self._deaths: dict[Hashable, int] = {}
+
+    @property
+    def n_cores(self) -> int:
+        """As many as there are workers."""
+        return self._n_workers
 
     @property
     def capacity(self) -> int:

@@ -177,7 +177,8 @@ class Schedule:
             self._finish(key.slide, job)
 
     def _finish(self, number: int, job: SlideJob) -> None:
-        self._add(_Key(number, "finish"), stages.finish, job)
+        n_left = sum(not course.is_over for course in self._courses)
+        self._add(_Key(number, "finish"), stages.finish, job, max(1, self._executor.n_cores // n_left))
 
     def _finished(self, key: _Key, course: _Course, _summary: object) -> None:
         slide = course.outcome.slide

@@ -46,7 +46,7 @@ class Engine:
     prepared: Callable[[SlideJob], tuple[Sequence[str], float]]
     block_path: Callable[[SlideJob, str], Path]
     count_block: Callable[[SlideJob, str], object]
-    finish: Callable[[SlideJob], Mapping[str, Any]]
+    finish: Callable[[SlideJob, int], Mapping[str, Any]]
     rows: Callable[[SlideJob, SheetRows], pd.DataFrame]
 
 
@@ -114,12 +114,12 @@ def count(engine: Engine, job: SlideJob, keys: Sequence[str]) -> None:
         engine.count_block(job, key)
 
 
-def finish(engine: Engine, job: SlideJob) -> Mapping[str, Any]:
+def finish(engine: Engine, job: SlideJob, n_threads: int) -> Mapping[str, Any]:
     """Merge the partial files, write the slide's result, vouch for it; the summary."""
     if engine.digest(job.slide, {}) != job.slide_digest:
         name = Path(job.slide).name
         raise SlideError(f"{name!r} was changed while it was counted; run the same command again", "E_IO")
-    summary = engine.finish(job)
+    summary = engine.finish(job, n_threads)
     keep.mark_finished(job)
     return summary
 
@@ -156,11 +156,11 @@ def _prepared(job: SlideJob) -> tuple[Sequence[str], float]:
     return made.keys, made.megapixels
 
 
-def _finish(job: SlideJob) -> Mapping[str, Any]:
+def _finish(job: SlideJob, n_threads: int) -> Mapping[str, Any]:
     from ishcount.quantify.block import close_slide
     from ishcount.quantify.finish import finish as finish_slide
 
-    summary = finish_slide(job)
+    summary = finish_slide(job, n_threads)
     close_slide()
     return summary
 

@@ -94,7 +94,7 @@ def count_block(job: SlideJob, key: str) -> None:
     files.write_arrays(block_path(job, key), {"n": np.array([int(key[1:])])})
 
 
-def finish(job: SlideJob) -> Mapping[str, Any]:
+def finish(job: SlideJob, n_threads: int) -> Mapping[str, Any]:
     misbehave(job, "finish")
     total = sum(int(files.read_arrays(block_path(job, key))["n"][0]) for key in keys_of(job)[0])
     for name in ("cells.parquet", "dots.parquet"):
