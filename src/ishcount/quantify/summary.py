@@ -18,7 +18,7 @@ from ishcount.quantify.blocks import blocks_to_json, tissue_blocks
 from ishcount.quantify.job import Plan, SlideJob
 from ishcount.slide.digest import slide_digest
 from ishcount.steps.cells import Ownership
-from ishcount.steps.density import copy_score, densities_from_tables, in_compartment
+from ishcount.steps.density import copy_score, densities_from_tables, expected_false, in_compartment
 from ishcount.steps.evidence import training_prevalence
 
 SWEEP_CUTS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
@@ -114,10 +114,12 @@ def _marker(
     row = rows[(rows["marker"] == marker) & (rows["compartment"] == "tissue")].iloc[0]
     mine = dots[dots["marker"] == marker]
     area = float(row["area_mm2"])
-    positive = cells[f"{marker}_positive"].to_numpy()
-    doubt = float((1 - cells[f"{marker}_score"].to_numpy()[positive].astype(np.float64)).sum())
-    expected_false = doubt / area if area > 0 else None
-    not_small = expected_false is not None and doubt > 0.2 * max(int(row["n_positive"]), 1)
+    doubt = expected_false(
+        cells[f"{marker}_score"].to_numpy(np.float64), cells[f"{marker}_positive"].to_numpy(),
+        training_prevalence(job.params.evidence),
+    )  # fmt: skip
+    false_per_mm2 = doubt / area if area > 0 else None
+    not_small = false_per_mm2 is not None and doubt > 0.2 * max(int(row["n_positive"]), 1)
     saturated = (
         mine["peak_od"].to_numpy()[mine["score"] >= job.params.density.dot_cut]
         > job.params.clusters.saturation_od
@@ -136,7 +138,7 @@ def _marker(
         "ci_method": row["ci_method"],
         "area_band_per_mm2": area_band(row),
         "estimated_per_mm2": row["estimated_per_mm2"],
-        "expected_false_per_mm2": expected_false,
+        "expected_false_per_mm2": false_per_mm2,
         "n_candidates": len(mine),
         "rejected": {str(k): int(v) for k, v in sorted(mine["reason"].value_counts().items()) if k},
         "sensitivity": _sensitivity(marker, cells, dots, regions, owners),

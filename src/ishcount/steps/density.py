@@ -17,7 +17,6 @@ from ishcount.core.block_interval import Blocks, block_interval
 from ishcount.core.decisions import VIABLE, Decisions
 from ishcount.core.settings import Settings
 
-VIABLE = ("epidermis", "dermis")
 BLOCK_COLUMNS = ("compartment", "row", "column", "area_mm2")
 REGION_COLUMNS = ("compartment", "area_mm2", "area_low_mm2", "area_high_mm2", "outline_mm2")
 
@@ -26,11 +25,11 @@ class DensityParams(Settings):
     """What counts as positive, and how copies are binned."""
 
     dot_cut: float = Field(
-        0.9,
+        0.85,
         gt=0,
         le=1,
-        description="a dot counts when its score is at least this (chosen from false cells on "
-        "blanks, docs/accuracy.md)",
+        description="a dot counts when its score is at least this: at most about one false dot per mm2 of "
+        "dot-free pigmented tissue on phantoms of two generators (docs/accuracy.md)",
     )
     min_dots: int = Field(
         1,
@@ -84,24 +83,45 @@ def copy_score(
     return result
 
 
-def prevalence_calibrated(
-    score: npt.NDArray[np.float64], training_prevalence: float, rounds: int = 200
-) -> float:
+def prevalence_calibrated(score: npt.NDArray[np.float64], training_prevalence: float) -> float:
     """Expected number of positive cells when scores were calibrated at another prevalence.
+
+    score: every cell's (n,).
+    """
+    return float(positive_chance(score, training_prevalence).sum())
+
+
+def expected_false(
+    score: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_], training_prevalence: float
+) -> float:
+    """How many of the cells called positive are expected to be none, at the slide's own prevalence.
+
+    A score of 0.95 learned where 15 % of cells are positive is worth far less where 0.2 % are: the plain sum
+    of 1 - score was a tenth of what blank phantoms held.
+    """
+    return float((1 - positive_chance(score, training_prevalence))[positive].sum())
+
+
+def positive_chance(
+    score: npt.NDArray[np.float64], training_prevalence: float, rounds: int = 200
+) -> npt.NDArray[np.float64]:
+    """Chance of each cell to be positive at the slide's own prevalence, from scores learned at another, (n,).
 
     Expectation-maximisation of the prior (Saerens, Latinne and Decaestecker 2002). score: every cell's (n,).
     """
     if len(score) == 0:
-        return 0.0
+        return np.zeros(0)
     prior = min(max(float(score.mean()), 1e-9), 1 - 1e-9)
     odds_at_training = training_prevalence / (1 - training_prevalence)
+    chance = score
     for _ in range(rounds):
         ratio = prior / (1 - prior) / odds_at_training
-        new = float((score * ratio / (score * ratio + 1 - score)).mean())
+        chance = score * ratio / (score * ratio + 1 - score)
+        new = float(chance.mean())
         if abs(new - prior) <= 1e-9 * max(prior, 1e-9):
             break
         prior = min(max(new, 1e-12), 1 - 1e-9)
-    return prior * len(score)
+    return np.asarray(chance)
 
 
 def densities_from_tables(

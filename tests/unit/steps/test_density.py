@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from ishcount.core.decisions import AddedCell, Call, Decisions
 from ishcount.core.tables import CELLS_PER_MARKER
-from ishcount.steps.density import copy_score, densities_from_tables, garwood, prevalence_calibrated
+from ishcount.steps.density import (
+    copy_score,
+    densities_from_tables,
+    expected_false,
+    garwood,
+    prevalence_calibrated,
+)
 
 
 def tables(owners, scores, copies, n_cells, *, marker="IFNG", compartments=None):
@@ -177,6 +183,15 @@ def test_prevalence_is_found_again_from_calibrated_scores(rng):
     assert prevalence_calibrated(score, training) == pytest.approx(positive.sum(), rel=0.1)
     assert score.sum() > 1.5 * positive.sum()  # the plain sum of scores would not do
     assert prevalence_calibrated(np.zeros(10), 0.2) == pytest.approx(0, abs=1e-6)
+    called = score >= 0.9
+    assert expected_false(score, called, training) == pytest.approx((called & ~positive).sum(), rel=0.15)
+    assert (1 - score)[called].sum() < 0.7 * (called & ~positive).sum()  # nor would this
+
+
+def test_on_a_blank_nearly_every_called_cell_is_expected_to_be_false(rng):
+    score = np.clip(rng.beta(0.3, 8, 5_000), 0, 0.999)
+    score[:3] = 0.92
+    assert expected_false(score, score >= 0.9, 0.15) > 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 300])
