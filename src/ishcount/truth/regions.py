@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ishcount.result import SlideResult
 
 Mask = npt.NDArray[np.bool_]
-# Where a result does not tell follicles and glands apart, they belong to the dermis.
-PART_OF = {"follicle": "dermis", "gland": "dermis"}
+# A result calls follicles and glands adnexa, or where it knows no adnexa, dermis.
+PART_OF = {"follicle": ("adnexa", "dermis"), "gland": ("adnexa", "dermis")}
 
 
 def region_scores(slide: SlideResult, folder: Path) -> dict[str, Any]:
@@ -61,10 +61,15 @@ def _masks(folder: Path, facts: dict[str, Any], named: list[str]) -> dict[str, M
     for number, name in facts["codes"].items():
         if name in ("glass", "hole"):
             continue
-        word = name if name in named else PART_OF.get(name, name)
+        word = name if name in named else _word(name, named)
         here = (code == int(number)) & (artefacts == 0)
         masks[word] = masks[word] | here if word in masks else here
     return masks
+
+
+def _word(name: str, named: list[str]) -> str:
+    """What a result that does not know `name` calls it."""
+    return next((word for word in PART_OF.get(name, ()) if word in named), name)
 
 
 def _polygons(path: Path) -> dict[str, list[list[list[list[float]]]]]:

@@ -237,3 +237,37 @@ def test_the_fleck_on_an_almost_empty_real_slide_is_found(mpp: float, real_data:
     )  # fmt: skip
     (section,) = found.sections()
     assert (section["x_um"] / mpp, section["y_um"] / mpp) == pytest.approx((346, 535), abs=30)
+
+
+def test_pale_horn_along_the_surface_is_no_pencil_line() -> None:
+    od = np.zeros((200, 300, 3), np.float32)
+    od[40:50, 20:280] = 0.08
+    od[50:180, 20:280] = 0.25 * np.array([0.65, 0.70, 0.29])
+    rng = np.random.default_rng(5)
+    grain = rng.normal(0, 1.5, od.shape)
+    grain[:38] *= 0.3
+    overview = np.clip(np.rint(245 * 10.0**-od + grain), 0, 255).astype(np.uint8)
+    found = find_tissue(
+        overview, np.ones((200, 300), bool), PixelSize(1, 1), 4, width_px=1200, height_px=800
+    )
+    assert (found.kind[41:49, 25:275] == RegionKind.TISSUE).mean() > 0.95
+
+
+def test_an_air_bubble_over_tissue_is_no_tissue_and_nuclei_are_no_bubble() -> None:
+    rng = np.random.default_rng(6)
+    od = np.zeros((300, 300, 3), np.float32)
+    nuclei = rng.random((240, 240)) < 0.1
+    od[30:270, 30:270] = (0.15 + 0.35 * nuclei)[..., None] * np.array([0.65, 0.70, 0.29])
+    without = np.clip(np.rint(245 * 10.0**-od + rng.normal(0, 0.4, od.shape)), 0, 255).astype(np.uint8)
+    ring = np.zeros((300, 300), np.uint8)
+    cv2.circle(ring, (150, 150), 30, 1, 2)
+    disc = cv2.circle(np.zeros((300, 300), np.uint8), (150, 150), 29, 1, -1) > 0
+    od += 0.5 * ring[..., None]
+    overview = np.clip(np.rint(245 * 10.0**-od + rng.normal(0, 0.4, od.shape)), 0, 255).astype(np.uint8)
+    valid = np.ones((300, 300), bool)
+    kinds = [
+        find_tissue(picture, valid, PixelSize(1, 1), 4, width_px=1200, height_px=1200).kind
+        for picture in (overview, without)
+    ]
+    assert (kinds[0][disc] == RegionKind.BUBBLE).mean() > 0.95
+    assert not (kinds[1] == RegionKind.BUBBLE).any()
