@@ -247,9 +247,7 @@ def test_pale_horn_along_the_surface_is_no_pencil_line() -> None:
     grain = rng.normal(0, 1.5, od.shape)
     grain[:38] *= 0.3
     overview = np.clip(np.rint(245 * 10.0**-od + grain), 0, 255).astype(np.uint8)
-    found = find_tissue(
-        overview, np.ones((200, 300), bool), PixelSize(1, 1), 4, width_px=1200, height_px=800
-    )
+    found = find_tissue(overview, np.ones((200, 300), bool), PixelSize(1, 1), 4, width_px=1200, height_px=800)
     assert (found.kind[41:49, 25:275] == RegionKind.TISSUE).mean() > 0.95
 
 
