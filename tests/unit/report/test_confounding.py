@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ishcount.report.confounding import confounding, rows_of, warnings_of
+from ishcount.report.figures.covariates import draw_covariates
 from ishcount.stats.compare import compare_groups
 from ishcount.stats.patients import patient_densities
 from ishcount.stats.settings import StatisticsParams
@@ -57,3 +58,20 @@ def test_a_label_of_its_own_for_every_patient_says_nothing_about_groups() -> Non
 
 def test_a_covariate_nobody_recorded_is_not_checked() -> None:
     assert checks_of(scanner=[None] * 12) == []
+
+
+def test_every_patient_is_a_dot_beside_every_covariate_that_varies() -> None:
+    checks = checks_of(batch=["b1", "b2", "b3"] * 4, scanner=["A"] * 12, block_year=list(range(2010, 2022)))
+    assert [len(check["points"]) for check in checks] == [12, 12, 12]
+    figure = draw_covariates("IFNG", checks, case="EM", control="normal")
+    assert figure is not None
+    assert figure.stem == "covariates_IFNG"
+    assert "batch" in figure.alt
+    assert "block year" in figure.alt
+    assert "scanner" not in figure.alt  # one for all: nothing to see
+
+
+def test_without_a_covariate_that_varies_there_is_no_figure() -> None:
+    checks = checks_of(scanner=["A"] * 12)
+    assert draw_covariates("IFNG", checks, case="EM", control="normal") is None
+    assert draw_covariates("IFNG", [], case="EM", control="normal") is None
