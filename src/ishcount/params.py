@@ -66,6 +66,7 @@ class Params(Settings):
     def digest(self) -> str:
         """SHA-256 (16 hex digits) of every parameter that can change a count."""
         content = self.model_dump(mode="json", exclude=WITHOUT_COUNTS)
+        del content["nuclei"]["network"]  # where it lies; network_sha256 says what it is
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ from ishcount.params import Params
 from ishcount.quantify.block import count_block
 from ishcount.quantify.finish import finish
 from ishcount.quantify.job import Plan, SlideJob
+from ishcount.quantify.network import with_network
 from ishcount.quantify.prepare import prepare
 from ishcount.result import SlideResult, load_slide_result
 
@@ -45,7 +46,7 @@ def count_slide(
         folder=Path(out) / "slides" / folder,
         work=Path(out) / ".ishcount" / "slides" / folder,
         markers=pairs,
-        params=params or Params(),
+        params=with_network(params or Params()),
         option_mpp=mpp,
     )
     plan = prepare(job)

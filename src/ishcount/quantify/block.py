@@ -16,17 +16,18 @@ import numpy.typing as npt
 
 from ishcount.core import files
 from ishcount.core.geometry import Block, Region
-from ishcount.core.optical_density import block_mean, coarse, separate
+from ishcount.core.optical_density import block_mean, separate
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.tissue_map import TissueMap
 from ishcount.quantify.focus import block_focus
 from ishcount.quantify.job import Plan, SlideJob, read_plan, read_tissue
+from ishcount.quantify.network import nuclei_of_block
 from ishcount.slide.open import open_slide
 from ishcount.slide.protocol import Slide
 from ishcount.steps.cells import runs_of
 from ishcount.steps.dots import FEATURE_NAMES, Candidates, find_candidates
 from ishcount.steps.evidence import reject_reasons, score_candidates
-from ishcount.steps.nuclei import find_nuclei
+from ishcount.steps.nuclei import Nuclei
 from ishcount.steps.stains import angle_deg
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -68,7 +69,7 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     grid_rgb = block_mean(rgb, plan.grid_factor)
     arrays["focus"] = block_focus(grid_rgb, block, plan, tissue.factor_px)
     planes, grid_planes = separate(rgb, tables), separate(grid_rgb, tables)
-    arrays |= block_nuclei(grid_planes, block, plan, job)
+    arrays |= block_nuclei(nuclei_of_block(rgb, grid_planes, block, plan, job), block, plan)
     for place, (marker, _) in enumerate(job.markers):
         found = _candidates(planes, grid_planes, block, place, plan, job)
         arrays |= {
@@ -90,11 +91,10 @@ def damaged_cells(valid: npt.NDArray[np.bool_], block: Block, tissue: TissueMap)
     return {"damaged": np.unique(cells)}
 
 
-def block_nuclei(stains: npt.NDArray[np.int16], block: Block, plan: Plan, job: SlideJob) -> Arrays:
+def block_nuclei(found: Nuclei, block: Block, plan: Plan) -> Arrays:
     """Nuclei owned by the block: place (um), size, flags, and their pixels as runs on the whole nuclei
     grid."""
     factor, grid = plan.grid_factor, plan.grid_pixel_size
-    found = find_nuclei(coarse(stains[0]), grid, plan.nuclei, job.params.nuclei, chromogen=coarse(stains[1]))
     origin = Region(block.read.x // factor, block.read.y // factor, 0, 0)
     core = block.core.coarser(factor)
     x, y = found.x_px + origin.x, found.y_px + origin.y  # pixel centres are at whole numbers of the grid

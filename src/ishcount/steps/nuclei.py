@@ -56,6 +56,13 @@ class NucleiParams(Settings):
     channels: Literal["haematoxylin", "all_stains"] = Field(
         "haematoxylin", description="stain in which nuclei are looked for; all_stains takes brown nuclei too"
     )
+    network: str | None = Field(
+        None, description="TOML that describes your own ONNX network, used instead (docs/networks.md)"
+    )
+    network_sha256: str | None = Field(
+        None,
+        description="of the network's file and description, filled in when a run begins; another stops it",
+    )
     smooth_um: float = Field(
         0.5, gt=0, description="smoothing before everything, um (real tiles: .35-.6 are alike)"
     )
@@ -181,6 +188,17 @@ def find_nuclei(
     labels = renumber[owner][found.pieces]
     tidy(labels)
     return _measure(labels, found.contrast, probability[nodes], pixel_size, calibration)
+
+
+def nuclei_of_labels(
+    labels: Labels, haematoxylin: Grey, pixel_size: PixelSize, calibration: NucleiCalibration,
+    params: NucleiParams = NucleiParams(),
+) -> Nuclei:  # fmt: skip
+    """Nuclei that something else outlined (int32, 1 to n without gaps), each made one part without holes."""
+    tidy(labels)
+    smooth = smoothed(haematoxylin, pixel_size, params.smooth_um)
+    contrast = above_background(smooth, pixel_size, params.background_um)
+    return _measure(labels, contrast, np.ones(int(labels.max(initial=0))), pixel_size, calibration)
 
 
 def candidates(

@@ -13,6 +13,10 @@ Nothing is ever downloaded. The TOML, in the folder of the model (paths are rela
     tile_px = 512               # inner side of the squares that are fed
     halo_px = 32                # context on each side, cut off again
 
+Give its path as `network` in the section [nuclei] of the parameters. Blocks are read with 28 um round
+them: where the network looks farther than some 16 um (the margin less half a large nucleus), nuclei near the
+borders of blocks may change a little with --block-um.
+
 `probability`: one channel, 0-1, of being nucleus. `classes`: three channels (background, inside, border),
 the highest wins. `labels`: one channel of instance numbers; only with a tile that holds the whole array,
 since numbers of two tiles mean nothing to each other. Touching nuclei of the first two kinds are cut by a
@@ -106,46 +110,90 @@ def read_network(path: Path) -> Network:
     return Network(model, settings)
 
 
-def segment(rgb: Rgb, pixel_size: PixelSize, network: Network, *, shape: tuple[int, int]) -> Labels:
-    """Nuclei of `rgb` (uint8 (h, w, 3) at `pixel_size`) as labels int32 of `shape` (the nuclei grid), from 1.
+def segment(
+    rgb: Rgb, pixel_size: PixelSize, network: Network, *, factor: int = 1, origin_px: tuple[int, int] = (0, 0)
+) -> Labels:
+    """Nuclei of `rgb` (uint8 (h, w, 3) at `pixel_size`) as labels int32 from 1 on a grid `factor` coarser.
 
-    The picture is resampled to the network's pixel size, fed square by square and the answer is laid on the
-    grid.
+    origin_px: x, y of the array's first pixel in the slide, whole cells of the grid. The network's pixels and
+    squares lie on a lattice of the slide, so that a place is fed alike whatever array it is seen in.
     """
     settings = network.settings
-    factor = pixel_size.mean_um / settings.pixel_size_um
-    width, height = (max(1, round(side * factor)) for side in (rgb.shape[1], rgb.shape[0]))
-    shrinking = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    picture = np.asarray(cv2.resize(rgb, (width, height), interpolation=shrinking), np.uint8)
+    ratio = settings.pixel_size_um / pixel_size.mean_um
+    picture, first = _on_lattice(rgb, ratio, origin_px)
     if settings.output == "labels" and max(picture.shape[:2]) > settings.tile_px:
         raise UsageError(
             f"a network that gives labels must see a block of {max(picture.shape[:2])} px at once, "
             f'tile_px is {settings.tile_px}; raise it or use output = "probability"'
         )
-    answer = _answers(picture, network)
-    if settings.output == "labels":
-        found = np.rint(answer[0]).astype(np.int32)
-    else:
-        inside = (
-            answer[0] >= settings.threshold if settings.output == "probability" else answer.argmax(0) == 1
+    found = _objects(_answers(picture, first, network), settings)
+    places = [
+        _lattice_places(-(-side // factor), start / factor, ratio / factor, where, limit)
+        for side, start, where, limit in zip(
+            rgb.shape[1::-1], origin_px, first, found.shape[::-1], strict=True
         )
-        found = _cut(
-            inside.astype(np.uint8), PixelSize(settings.pixel_size_um, settings.pixel_size_um), settings
-        )
-    on_grid = cv2.resize(found.astype(np.float64), shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.unique(np.r_[0.0, on_grid.ravel()], return_inverse=True)[1][1:].reshape(shape).astype(np.int32)
+    ]
+    on_grid = found[np.ix_(places[1], places[0])]
+    _, dense = np.unique(np.r_[0, on_grid.ravel()], return_inverse=True)
+    return dense[1:].reshape(on_grid.shape).astype(np.int32)
 
 
-def _answers(picture: Rgb, network: Network) -> npt.NDArray[np.float32]:
-    """Output planes float32 (channels, h, w), square by square with mirrored context at the picture's
-    edge.
+def _on_lattice(rgb: Rgb, ratio: float, origin_px: tuple[int, int]) -> tuple[Rgb, tuple[int, int]]:
+    """The picture at the network's pixels, each `ratio` pixels of `rgb`, and the slide's number of its first
+    one.
     """
+    if ratio == 1:
+        return rgb, origin_px
+    if ratio > 1:  # what finer pixels show and coarser ones cannot is smoothed away first
+        sigma = 0.5 * (ratio**2 - 1) ** 0.5
+        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.uint8)
+    x, y = (int(start // ratio) for start in origin_px)
+    width, height = (
+        max(1, int((start + side) // ratio) - where)
+        for start, side, where in zip(origin_px, rgb.shape[1::-1], (x, y), strict=True)
+    )
+    shift = [(where + 0.5) * ratio - 0.5 - start for where, start in zip((x, y), origin_px, strict=True)]
+    steps = np.array([[ratio, 0, shift[0]], [0, ratio, shift[1]]])
+    picture = cv2.warpAffine(
+        rgb, steps, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(picture, np.uint8), (x, y)
+
+
+def _lattice_places(
+    n_cells: int, start: float, ratio: float, first: int, limit: int
+) -> npt.NDArray[np.int64]:
+    """For each cell of the grid the network's pixel under its centre, counted from the picture's first."""
+    centre = (np.arange(n_cells) + start + 0.5) / ratio
+    return np.clip(np.floor(centre).astype(np.int64) - first, 0, limit - 1)
+
+
+def _objects(answer: npt.NDArray[np.float32], settings: NetworkSettings) -> Labels:
+    """Labels from what the network answers."""
+    if settings.output == "labels":
+        return np.rint(answer[0]).astype(np.int32)
+    is_inside = answer[0] >= settings.threshold if settings.output == "probability" else answer.argmax(0) == 1
+    pixel_size = PixelSize(settings.pixel_size_um, settings.pixel_size_um)
+    return _cut(is_inside.astype(np.uint8), pixel_size, settings)
+
+
+def _answers(picture: Rgb, first: tuple[int, int], network: Network) -> npt.NDArray[np.float32]:
+    """Output planes float32 (channels, h, w), fed in squares of the slide, mirrored beyond the picture."""
     settings = network.settings
     height, width = picture.shape[:2]
     side, halo = settings.tile_px, settings.halo_px
-    rows, cols = -(-height // side), -(-width // side)
-    below, right = rows * side - height, cols * side - width
-    framed = cv2.copyMakeBorder(picture, halo, halo + below, halo, halo + right, cv2.BORDER_REFLECT)
+    if settings.output == "labels":
+        first = (0, 0)  # one square holds all
+    left, above = first[0] % side, first[1] % side
+    rows, cols = -(-(above + height) // side), -(-(left + width) // side)
+    frame = (
+        above + halo,
+        rows * side - above - height + halo,
+        left + halo,
+        cols * side - left - width + halo,
+    )
+    framed = np.pad(picture, (frame[:2], frame[2:], (0, 0)), mode="symmetric")
     planes: npt.NDArray[np.float32] | None = None
     for y in range(0, rows * side, side):
         for x in range(0, cols * side, side):
@@ -155,7 +203,7 @@ def _answers(picture: Rgb, network: Network) -> npt.NDArray[np.float32]:
                 planes = np.zeros((len(answer), rows * side, cols * side), np.float32)
             planes[:, y : y + side, x : x + side] = answer[:, halo : halo + side, halo : halo + side]
     assert planes is not None  # a picture has at least one pixel, so one square
-    return planes[:, :height, :width]
+    return planes[:, above : above + height, left : left + width]
 
 
 def _feed(tile: Rgb, network: Network) -> npt.NDArray[np.float32]:

@@ -15,6 +15,7 @@ from ishcount._version import __version__
 from ishcount.core import files
 from ishcount.core.errors import Stopped, UsageError
 from ishcount.params import Params, params_toml, protocol_digest, read_params
+from ishcount.quantify.network import with_network
 from ishcount.result import failed_rows, write_densities
 from ishcount.slide.digest import read_digest_cache, write_digest_cache
 from ishcount.slide.source import shown
@@ -82,7 +83,8 @@ def run_study(
     used in `out`), LockedError, OutputError, or Stopped when ended from outside; whatever happens to one
     slide is a row of the table and no exception.
     """
-    out, params, options = Path(out).absolute(), params or Params(), options or RunOptions()
+    out, options = Path(out).absolute(), options or RunOptions()
+    params = with_network(params or Params())
     slides = slides_of(sheet, out, params, options)
     if not slides:
         raise UsageError(f"this shard holds none of the {len(sheet.slides())} slides; use fewer shards")

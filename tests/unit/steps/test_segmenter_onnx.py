@@ -51,7 +51,7 @@ def picture(*discs: tuple[int, int, int], shape: tuple[int, int] = (150, 170)) -
 
 def test_nuclei_come_back_where_they_are_and_touching_ones_apart(folder: Path):
     rgb = picture((40, 40, 8), (53, 40, 8), (120, 100, 9))
-    labels = segment(rgb, HALF_UM, read_network(folder / "dark.toml"), shape=(150, 170))
+    labels = segment(rgb, HALF_UM, read_network(folder / "dark.toml"))
     assert labels.max() == 3
     assert labels[40, 37] not in (0, labels[40, 56])
     assert np.count_nonzero(labels == labels[100, 120]) == pytest.approx(np.pi * 81, rel=0.15)
@@ -59,16 +59,28 @@ def test_nuclei_come_back_where_they_are_and_touching_ones_apart(folder: Path):
 
 def test_squares_leave_no_seam(folder: Path):
     rgb = picture((64, 64, 9), (128, 30, 9))  # on the corner and on the edge of the squares
-    labels = segment(rgb, HALF_UM, read_network(folder / "dark.toml"), shape=(150, 170))
+    labels = segment(rgb, HALF_UM, read_network(folder / "dark.toml"))
     assert labels.max() == 2
     assert np.count_nonzero(labels == labels[64, 64]) == pytest.approx(np.pi * 81, rel=0.15)
 
 
 def test_the_answer_lies_on_the_nuclei_grid_whatever_the_slide_s_pixels(folder: Path):
     fine = cv2.resize(picture((80, 60, 9)), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    labels = segment(fine, PixelSize(0.25, 0.25), read_network(folder / "dark.toml"), shape=(150, 170))
+    labels = segment(fine, PixelSize(0.25, 0.25), read_network(folder / "dark.toml"), factor=2)
     y, x = np.nonzero(labels)
     assert (x.mean(), y.mean()) == pytest.approx((80, 60), abs=0.6)
+
+
+@pytest.mark.parametrize("network_um", [0.5, 0.4, 0.7])
+def test_a_nucleus_is_the_same_in_whatever_array_it_is_seen(folder: Path, network_um: float):
+    (folder / "dark.toml").write_text(TOML.replace("0.5", str(network_um)), encoding="utf-8")
+    network = read_network(folder / "dark.toml")
+    rgb = picture((40, 40, 8), (53, 40, 8), (100, 90, 9), (88, 60, 11))
+    whole = segment(rgb, PixelSize(0.25, 0.25), network, factor=2)
+    part = segment(rgb[14:130, 10:150], PixelSize(0.25, 0.25), network, factor=2, origin_px=(10, 14))
+    inside = whole[7:65, 5:75]
+    assert whole.max() == part.max() >= 3
+    np.testing.assert_array_equal(part > 0, inside > 0)
 
 
 def test_the_fingerprint_follows_the_file_and_its_settings(folder: Path):
@@ -81,13 +93,13 @@ def test_the_fingerprint_follows_the_file_and_its_settings(folder: Path):
 def test_a_network_with_other_channels_than_promised_is_refused(folder: Path):
     (folder / "dark.toml").write_text(TOML + 'output = "classes"\n', encoding="utf-8")
     with pytest.raises(UsageError, match=r"needs 3 channel\(s\)"):
-        segment(picture(), HALF_UM, read_network(folder / "dark.toml"), shape=(150, 170))
+        segment(picture(), HALF_UM, read_network(folder / "dark.toml"))
 
 
 def test_a_file_that_is_no_network_is_refused_in_one_line(folder: Path):
     (folder / "dark.onnx").write_bytes(b"no network")
     with pytest.raises(UsageError, match="cannot open the network") as refusal:
-        segment(picture(), HALF_UM, read_network(folder / "dark.toml"), shape=(150, 170))
+        segment(picture(), HALF_UM, read_network(folder / "dark.toml"))
     assert "\n" not in str(refusal.value)
 
 
