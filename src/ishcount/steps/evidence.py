@@ -39,10 +39,12 @@ class EvidenceParams(Settings):
 
 @dataclass(frozen=True)
 class Model:
-    """The shipped trees: for a candidate by itself, and with its neighbours' first scores beside it."""
+    """The shipped trees: for a candidate by itself, with its neighbours' first scores beside it, and for each
+    reason why a candidate may be no dot."""
 
     alone: Forest
     among: Forest
+    reasons: dict[str, Forest]
     card: dict[str, Any]
 
 
@@ -53,7 +55,8 @@ def load_model() -> Model | None:
     if not resource.is_file():
         return None
     content = json.loads(resource.read_text("utf-8"))
-    return Model(forest_of(content["alone"]), forest_of(content["among"]), content["card"])
+    reasons = {name: forest_of(trees) for name, trees in content["reasons"].items()}
+    return Model(forest_of(content["alone"]), forest_of(content["among"]), reasons, content["card"])
 
 
 def training_prevalence(params: EvidenceParams) -> float:
@@ -106,22 +109,37 @@ def _sigmoid(raw: npt.NDArray[np.float64]) -> Float:
     return (1 / (1 + np.exp(-np.clip(raw, -40, 40)))).astype(np.float32)
 
 
-def reject_reasons(features: Float, feature_names: tuple[str, ...], is_brown: bool) -> npt.NDArray[np.str_]:
-    """What a candidate looks most like if it is not a dot (`core.tables.DOT_REASONS`), str (n,).
+def reject_reasons(
+    features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()
+) -> npt.NDArray[np.str_]:
+    """What each candidate looks most like if it is not a dot (`core.tables.DOT_REASONS`), str (n,)."""
+    model = load_model() if params.judge == "model" else None
+    if model is None:
+        return rule_reasons(features, feature_names)
+    columns = [feature_names.index(name) for name in model.alone.feature_names]
+    alone = np.ascontiguousarray(features[:, columns])
+    likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()], axis=1)
+    return np.array(list(model.reasons))[likeness.argmax(axis=1)]
 
-    By colour first, then by shape: near-black or brown with blue absorption is melanin, a broad even disc of
-    red-brown is a red cell, very dark blue and compact is precipitate, blue is haematoxylin, wide is diffuse.
+
+def rule_reasons(features: Float, feature_names: tuple[str, ...]) -> npt.NDArray[np.str_]:
+    """Reasons without learning: by colour first, then by shape.
+
+    Near-black or brown with blue absorption is melanin, a broad even disc of red-brown is a red cell, very
+    dark blue and compact is precipitate, blue is haematoxylin, wide is diffuse.
     """
     column = {name: features[:, place] for place, name in enumerate(feature_names)}
+    brown = column["is_brown"] > 0
     reason = np.full(len(features), "low_score", dtype="<U16")
     wide = column["size_um"] > 0.62
     reason[wide] = "diffuse"
     blue = column["share_h"] > np.maximum(column["share_c"], np.abs(column["share_r"]))
     reason[blue] = "haematoxylin"
     reason[blue & (column["h_ring0"] > 0.9) & (column["contrast_h"] > 0.4)] = "precipitate"
-    pigment = column["share_r"] > (0.25 if is_brown else 0.45)
-    other = column["share_r"] < (-0.25 if is_brown else -0.45)
+    pigment = column["share_r"] > np.where(brown, 0.25, 0.45)
+    other = column["share_r"] < np.where(brown, -0.25, -0.45)
     reason[pigment] = "melanin"
-    reason[other] = "red_cell" if is_brown else "diffuse"
+    reason[other] = "diffuse"
+    reason[other & brown] = "red_cell"
     reason[pigment & wide & (column["profile_3"] > 0.7)] = "red_cell"
     return reason

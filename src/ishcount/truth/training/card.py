@@ -51,11 +51,14 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
         f"| {row['from']} | {row['n']:,} | {row['score']:.3f} | {row['dots']:.3f} |"
         for row in card["reliability"]
     ]
+    named = [f"| {row['reason']} | {row['n']:,} | {row['named']:.2f} |" for row in card["reasons"]]
     lines = [
         "", "| cut | precision | recall of drawn dots | false per 1,000 candidates |", "|---|---|---|---|",
         *held,
         "", "**Reliability** on the same slides (mean score against the share of dots):", "",
         "| scores from | candidates | mean score | dots |", "|---|---|---|---|", *reliable,
+        "", "**Reasons** of candidates that are no dots, on held-out slides; trees see each candidate alone:",
+        "", "| what it is | candidates | named so |", "|---|---|---|", *named,
         "", "![Share of dots against mean score on held-out slides](images/dot_reliability.png)", "",
     ]  # fmt: skip
     write_text(path, text + "\n".join(lines) + _LIMITS)

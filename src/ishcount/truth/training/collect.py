@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from ishcount.core.optical_density import block_mean, separate
 from ishcount.core.stain_model import StainModel, angle_deg
+from ishcount.core.tables import DOT_REASONS
 from ishcount.core.units import PixelSize
 from ishcount.steps.dots import Candidates, DotParams, find_candidates, measure_noise
 from ishcount.steps.stains import learn_stains
@@ -24,16 +25,19 @@ SAME_UM = 0.5  # a candidate this near a true dot is that dot (the contract's ma
 NEAR_UM = 1.2  # a candidate this near but not matched is neither: left out of training
 VISIBLE_OD = 0.05  # a true dot weaker than this at its peak is left out: nobody could call it
 EDGE_PX = 16
+ASIDE_UM = 0.4  # the peak of a thing may lie this far from its middle: its grain and the camera's noise
 
 
 @dataclass(frozen=True)
 class Field:
-    """Candidates of one field: evidence (n, n_features), pixels, label (1 a dot, 0 none, -1 neither)."""
+    """Candidates of one field: evidence (n, n_features), pixels, label (1 a dot, 0 none, -1 neither), and of
+    those that are none the place in `DOT_REASONS` of what they are (0: not known)."""
 
     features: npt.NDArray[np.float32]
     x: npt.NDArray[np.int32]
     y: npt.NDArray[np.int32]
     label: Labels
+    reason: Labels
     um_per_px: float
 
 
@@ -71,7 +75,8 @@ def synthetic_slide(seed: int) -> list[Field]:
         label = label_candidates(places, patch.dots, mpp)
         size = patch.rgb.shape[0]
         label[((places < EDGE_PX) | (places > size - EDGE_PX)).any(axis=1)] = -1
-        fields.append(Field(found.features, found.x, found.y, label, mpp))
+        reason = name_candidates(places, patch.others, mpp)
+        fields.append(Field(found.features, found.x, found.y, label, reason, mpp))
     return fields
 
 
@@ -87,6 +92,19 @@ def label_candidates(places: npt.NDArray[np.float64], dots: npt.NDArray[np.float
     return label
 
 
+def name_candidates(
+    places: npt.NDArray[np.float64], others: Sequence[tuple[str, float, float, float]], mpp_um: float
+) -> Labels:
+    """What a candidate is if it is no dot: of the things that reach it, the smallest; 0 where none does."""
+    reason = np.full(len(places), DOT_REASONS.index("low_score"), np.int8)
+    if len(places) == 0:
+        return reason
+    tree = cKDTree(places)
+    for name, x, y, reach in sorted(others, key=lambda other: -other[3]):
+        reason[tree.query_ball_point((x, y), reach + ASIDE_UM / mpp_um)] = DOT_REASONS.index(name)
+    return reason
+
+
 def real_negative(path: Path, chromogen: str, mpp_um: float) -> Field:
     """Every candidate of a real picture that holds no dot of this chromogen."""
     from ishcount.core.geometry import Region
@@ -99,7 +117,8 @@ def real_negative(path: Path, chromogen: str, mpp_um: float) -> Field:
     stains = learn_stains([rgb], (red, green, blue), [chromogen], pixel_size)
     plane = np.ascontiguousarray(separate(rgb, stains.tables())[1])
     found = evidence(rgb, stains, pixel_size, [plane])
-    return Field(found.features, found.x, found.y, np.zeros(len(found.x), np.int8), mpp_um)
+    none = np.zeros(len(found.x), np.int8)
+    return Field(found.features, found.x, found.y, none, none, mpp_um)
 
 
 def real_negatives(folder: Path) -> Iterator[tuple[str, Field]]:

@@ -1,7 +1,8 @@
 """Boosted trees over the evidence, judged on imaginary slides that were held out.
 
-Two models: one sees a candidate alone; the other also sees the first one's scores of its neighbours. The
-first scores that the second learns from are given by models that never saw the slide.
+Two models of dots: one sees a candidate alone; the other also sees the first one's scores of its neighbours.
+The first scores that the second learns from are given by models that never saw the slide. A third model names
+what a candidate is if it is none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from ishcount.core.files import write_json
 from ishcount.core.neighbours import NEIGHBOUR_NAMES, neighbour_evidence
+from ishcount.core.tables import DOT_REASONS
 from ishcount.steps.dots import FEATURE_NAMES
 from ishcount.truth.training.collect import PATCHES_PER_SLIDE, Field
 
@@ -23,6 +25,8 @@ N_TREES = {"alone": 160, "among": 300}
 LEARNING_RATE = {"alone": 0.12, "among": 0.07}
 LEAVES = 24
 FEATURES_PER_SPLIT = 0.3  # of the evidence, drawn anew for each split: no single clue is leaned on
+REASON_TREES, REASON_LEAVES = 40, 12  # per reason; kinds are easier to tell apart than dots from all of them
+REASON_SLIDES = 240  # a quarter of the slides is enough for that
 HOLD_OUT = 5  # every fifth slide
 FOLDS = 3  # of the first scores that the second model learns from
 CUTS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
@@ -73,8 +77,44 @@ def fit_and_report(
         kind: {"feature_names": list(names[kind]), **export(model)}
         for kind, model in (("alone", alone), ("among", among))
     }
+    named = slides[:REASON_SLIDES]
+    reasons = _fit_reasons([slide for place, slide in enumerate(named) if place % HOLD_OUT])
+    card["reasons"] = reason_table(reasons, named[::HOLD_OUT])
+    forests["reasons"] = {
+        DOT_REASONS[number]: {"feature_names": list(FEATURE_NAMES), **export(reasons, place)}
+        for place, number in enumerate(reasons.classes_)
+    }
     write_json(output, {"card": card, **forests})
     return card
+
+
+def _fit_reasons(slides: Sequence[Slide]) -> Any:
+    """Trees that tell the kinds of things that are no dots, each kind weighing the same."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    kind = np.concatenate([_reasons(slide) for slide in slides])
+    features = np.concatenate([_features(slide) for slide in slides])
+    model = HistGradientBoostingClassifier(
+        max_iter=REASON_TREES, max_leaf_nodes=REASON_LEAVES, learning_rate=0.12, min_samples_leaf=80,
+        max_features=FEATURES_PER_SPLIT, early_stopping=False, random_state=SEED, class_weight="balanced",
+    )  # fmt: skip
+    return model.fit(features[kind > 0], kind[kind > 0])
+
+
+def _reasons(slide: Slide) -> npt.NDArray[np.int8]:
+    """The known kinds of candidates that are no dots, 0 for all others."""
+    return np.concatenate([np.where(field.label == 0, field.reason, 0) for field in slide]).astype(np.int8)
+
+
+def reason_table(model: Any, slides: Sequence[Slide]) -> list[dict[str, Any]]:
+    """Of each kind's candidates on held-out slides: how many, and the share that is named so."""
+    kind = np.concatenate([_reasons(slide) for slide in slides])
+    named = model.predict(np.concatenate([_features(slide) for slide in slides]))
+    return [
+        {"reason": DOT_REASONS[number], "n": int((kind == number).sum()),
+         "named": float((named[kind == number] == number).mean())}
+        for number in model.classes_ if (kind == number).any()
+    ]  # fmt: skip
 
 
 def _features(slide: Slide) -> npt.NDArray[np.float32]:
@@ -169,11 +209,12 @@ def reliability(score: Array, label: npt.NDArray[np.int8]) -> list[dict[str, flo
     ]
 
 
-def export(model: Any) -> dict[str, Any]:
-    """The trees as plain lists (`core.forest.Forest`)."""
+def export(model: Any, place: int = 0) -> dict[str, Any]:
+    """The trees of one outcome as plain lists (`core.forest.Forest`)."""
     columns: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
     roots = []
-    for (tree,) in model._predictors:
+    for trees in model._predictors:
+        tree = trees[place]
         first = len(columns["feature"])
         roots.append(first)
         for node in tree.nodes:
@@ -183,4 +224,4 @@ def export(model: Any) -> dict[str, Any]:
             columns["left"].append(0 if leaf else first + int(node["left"]))
             columns["right"].append(0 if leaf else first + int(node["right"]))
             columns["value"].append(round(float(node["value"]), 6) if leaf else 0.0)
-    return {"trees": columns | {"roots": roots}, "base": float(model._baseline_prediction.ravel()[0])}
+    return {"trees": columns | {"roots": roots}, "base": float(model._baseline_prediction.ravel()[place])}

@@ -45,11 +45,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class Patch:
-    """uint8 RGB and the dots in it: x, y in pixels (centre of pixel (0, 0) at 0, 0), and their strength in
-    OD."""
+    """uint8 RGB; its dots (x, y in pixels, pixel centres at whole numbers; strength in OD); and what else may
+    be taken for one: a reason (`core.tables.DOT_REASONS`) with x, y and reach in pixels each."""
 
     rgb: npt.NDArray[np.uint8]
     dots: Array
+    others: tuple[tuple[str, float, float, float], ...]
 
 
 def _turned(rng: np.random.Generator, vector: Any, degrees: float) -> Array:
@@ -110,6 +111,11 @@ class _Canvas:
     def __init__(self, draw: Draw, rng: np.random.Generator) -> None:
         self.draw, self.rng, self.mpp = draw, rng, draw.mpp_um
         self.od = np.zeros((SIZE_PX, SIZE_PX, 3))
+        self.others: list[tuple[str, float, float, float]] = []
+
+    def note(self, reason: str, x: float, y: float, reach_um: float) -> None:
+        """Keep in mind that what is seen here is no dot, and why."""
+        self.others.append((reason, x, y, reach_um / self.mpp))
 
     def place(self) -> tuple[float, float]:
         x, y = self.rng.uniform(0, SIZE_PX, 2)
@@ -138,8 +144,11 @@ class _Canvas:
         self.od[where] += amount[..., None] * vector
 
     def spot(
-        self, x: float, y: float, sigma_um: float, amount: float, vector: Array, *, aspect: float = 1.0
-    ) -> None:
+        self, x: float, y: float, sigma_um: float, amount: float, vector: Array, *,
+        aspect: float = 1.0, reason: str = "",
+    ) -> None:  # fmt: skip
+        if reason:
+            self.note(reason, x, y, 2 * sigma_um)
         where, dx, dy = self.window(x, y, 4 * sigma_um * aspect + 0.5)
         turn = self.rng.uniform(0, np.pi)
         along, across = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
@@ -168,7 +177,7 @@ def draw_patch(rng: np.random.Generator, draw: Draw) -> Patch:
     nuclei = _nuclei(canvas)
     _confounders(canvas, nuclei)
     dots = _dots(canvas, nuclei)
-    return Patch(_photograph(canvas.od, draw, rng), dots)
+    return Patch(_photograph(canvas.od, draw, rng), dots, tuple(canvas.others))
 
 
 def _nuclei(canvas: _Canvas) -> list[tuple[float, float, float]]:
@@ -195,6 +204,7 @@ def _nuclei(canvas: _Canvas) -> list[tuple[float, float, float]]:
                 rng.uniform(0.2, 0.6), amount * rng.uniform(0.2, 1.0), draw.vectors["haematoxylin"],
             )  # fmt: skip
         places.append((x, y, radius))
+        canvas.note("haematoxylin", x, y, radius)
     return places
 
 
@@ -222,6 +232,7 @@ def _melanin(canvas: _Canvas) -> None:
         canvas.spot(
             x + rng.normal(0, spread) / canvas.mpp, y + rng.normal(0, spread) / canvas.mpp,
             rng.uniform(0.12, 0.5), strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.8),
+            reason="melanin",
         )  # fmt: skip
 
 
@@ -243,7 +254,7 @@ def _pigmented_cells(canvas: _Canvas, nuclei: list[tuple[float, float, float]]) 
             angle, reach = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.2, 1.4) / canvas.mpp
             canvas.spot(
                 x + reach * np.cos(angle), y + reach * np.sin(angle), sigma * rng.lognormal(0, 0.25),
-                strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.5),
+                strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.5), reason="melanin",
             )  # fmt: skip
 
 
@@ -251,6 +262,7 @@ def _red_cell(canvas: _Canvas) -> None:
     rng = canvas.rng
     x, y = canvas.place()
     for _ in range(rng.poisson(4) + 1):
+        canvas.note("red_cell", x, y, 3.0)
         where, mask = canvas.blob(
             x, y, rng.uniform(1.5, 4), rng.uniform(1, 1.8), rng.uniform(0.1, 0.4), rng.uniform(0, 3)
         )
@@ -269,8 +281,9 @@ def _precipitate(canvas: _Canvas) -> None:
     x, y = canvas.place()
     for _ in range(rng.poisson(rng.choice([0, 3, 10])) + 1):
         canvas.spot(
-            x, y, rng.lognormal(np.log(0.35), 0.4), rng.uniform(0.2, 1.4), colour, aspect=rng.uniform(1, 2)
-        )
+            x, y, rng.lognormal(np.log(0.35), 0.4), rng.uniform(0.2, 1.4), colour, aspect=rng.uniform(1, 2),
+            reason="precipitate",
+        )  # fmt: skip
         x, y = x + rng.normal(0, 4) / canvas.mpp, y + rng.normal(0, 4) / canvas.mpp
 
 
@@ -281,6 +294,7 @@ def _haze(canvas: _Canvas) -> None:
     where, mask = canvas.blob(
         x, y, rng.uniform(1.0, 12), rng.uniform(1, 4), rng.uniform(0.4, 3), rng.uniform(0, 3)
     )
+    canvas.note("diffuse", x, y, 8.0)
     mottle = np.exp(rng.uniform(0, 0.5) * canvas.noise(rng.uniform(0.4, 3))[where])
     canvas.add(where, rng.uniform(0.03, 0.35) * mask * mottle, canvas.draw.vectors["chromogen"])
 
@@ -292,6 +306,7 @@ def _crystal(canvas: _Canvas) -> None:
     where, mask = canvas.blob(
         x, y, rng.uniform(0.9, 5), rng.uniform(1, 6), rng.uniform(0.05, 0.2), rng.uniform(0, 3)
     )
+    canvas.note("size", x, y, 2.0)
     canvas.add(where, rng.uniform(0.3, 1.5) * mask, canvas.draw.vectors["chromogen"])
 
 
@@ -312,9 +327,11 @@ def _corneum(canvas: _Canvas) -> None:
     wave = rows + 3 * canvas.noise(12.0) + 1.0 * canvas.noise(3.0)
     layers = np.maximum(np.sin(2 * np.pi * wave / rng.uniform(2, 6)), 0) ** rng.uniform(1, 6)
     colour = canvas.draw.vectors[str(rng.choice(["tint", "tint", "red_cell", "chromogen"]))]
-    canvas.add(
-        np.s_[:], rng.uniform(0.05, 0.35) * layers * (canvas.noise(20.0) > rng.uniform(-0.5, 1)), colour
-    )
+    amount = rng.uniform(0.05, 0.35)
+    shown = canvas.noise(20.0) > rng.uniform(-0.5, 1)
+    canvas.add(np.s_[:], amount * layers * shown, colour)
+    for y, x in np.argwhere(shown[::16, ::16]) * 16.0:
+        canvas.note("diffuse", x, y, 12 * canvas.mpp)
 
 
 def _edge(canvas: _Canvas) -> None:
