@@ -79,7 +79,7 @@ def protocol_digest(protocol: Mapping[str, Any]) -> str:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "specific": {"density": {"dot_cut": 0.97}},
+    "specific": {"density": {"dot_cut": 0.95}},
     "sensitive": {"density": {"dot_cut": 0.7}},
     "two_dots": {"density": {"min_dots": 2}},
     "ihc_nuclei": {"nuclei": {"channels": "all_stains"}},

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ishcount.core import files
 from ishcount.core.geometry import Block, Region
 from ishcount.core.optical_density import block_mean, separate
+from ishcount.core.stain_model import angle_deg
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.tissue_map import TissueMap
 from ishcount.quantify.focus import block_focus
@@ -26,9 +27,8 @@ from ishcount.slide.open import open_slide
 from ishcount.slide.protocol import Slide
 from ishcount.steps.cells import runs_of
 from ishcount.steps.dots import FEATURE_NAMES, Candidates, find_candidates
-from ishcount.steps.evidence import reject_reasons, score_candidates
+from ishcount.steps.evidence import CONTEXT_UM, reject_reasons, score_candidates
 from ishcount.steps.nuclei import Nuclei
-from ishcount.steps.stains import angle_deg
 
 Arrays = dict[str, npt.NDArray[Any]]
 BROWN = ("dab",)
@@ -73,8 +73,7 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     for place, (marker, _) in enumerate(job.markers):
         found = _candidates(planes, grid_planes, block, place, plan, job)
         arrays |= {
-            f"{marker}/{name}": value
-            for name, value in _owned_dots(found, block, plan, tissue, job, place).items()
+            f"{marker}/{name}": value for name, value in _owned_dots(found, block, plan, tissue, job).items()
         }
     files.write_arrays(block_path(job, key), arrays)
     return BlockDone(key, block.core.width * block.core.height / 1e6)
@@ -124,8 +123,8 @@ def _candidates(
     plan: Plan,
     job: SlideJob,
 ) -> Candidates:
-    """Dot candidates of marker `place`, whose stain follows haematoxylin in the slide's list."""
-    stain = 1 + place
+    """Candidates of marker `place` in the core and as far around it as scores depend on each other."""
+    stain = 1 + place  # stains follow haematoxylin in the order of the markers
     if stain != 1:
         planes, grid_planes = (
             np.ascontiguousarray(stack[[0, stain, 3 - stain]]) for stack in (planes, grid_planes)
@@ -139,22 +138,27 @@ def _candidates(
         job.params.dots,
         stain_angle_deg=angle_deg(plan.stains.vectors[0], plan.stains.vectors[stain]),
         is_brown=plan.stains.names[stain] in BROWN,
-        keep=Region(
-            block.core.x - block.read.x, block.core.y - block.read.y, block.core.width, block.core.height
-        ),
+        keep=_core(block).grow(int(np.ceil(plan.pixel_size.to_px(CONTEXT_UM)))),
     )
 
 
-def _owned_dots(
-    found: Candidates, block: Block, plan: Plan, tissue: TissueMap, job: SlideJob, place: int
-) -> Arrays:
-    """Candidates inside a section's outline, as columns."""
+def _core(block: Block) -> Region:
+    """The block's core in the pixels that were read."""
+    return Region(
+        block.core.x - block.read.x, block.core.y - block.read.y, block.core.width, block.core.height
+    )
+
+
+def _owned_dots(found: Candidates, block: Block, plan: Plan, tissue: TissueMap, job: SlideJob) -> Arrays:
+    """Candidates of the core inside a section's outline, as columns."""
+    scores = score_candidates(
+        found.features, FEATURE_NAMES, found.x, found.y, plan.pixel_size.mean_um, job.params.evidence
+    )
     x, y = found.x + block.read.x, found.y + block.read.y
     owned = tissue.section[y // tissue.factor_px, x // tissue.factor_px] > 0
-    features = found.features[owned]
-    is_brown = plan.stains.names[1 + place] in BROWN
-    reasons = reject_reasons(features, FEATURE_NAMES, is_brown)
-    score = score_candidates(features, FEATURE_NAMES, job.params.evidence)
+    owned &= (x >= block.core.x) & (x < block.core.x_end) & (y >= block.core.y) & (y < block.core.y_end)
+    score = scores[owned]
+    reasons = reject_reasons(found.features[owned], FEATURE_NAMES, job.params.evidence)
     wide = found.area_um2[owned] > job.params.evidence.max_candidate_area_um2
     score[wide], reasons[wide] = 0, "size"
     return {
