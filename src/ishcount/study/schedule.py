@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from ishcount.quantify.job import SlideJob
 
-GROUP_MEGAPIXELS = 8.0
-"""Blocks are handed out in groups of about this size: some second of work, so handing out costs nothing."""
+GROUP_MEGAPIXELS = 16.0
+"""Blocks are handed out in groups of about this size: a second of work, so that handing out costs nothing and
+neighbours in a group share the tiles on their border."""
 
 
 @dataclass(slots=True)
