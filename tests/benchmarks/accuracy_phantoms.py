@@ -91,7 +91,7 @@ class Task:
 
 
 def tasks(kinds: list[str], levels: list[str], chromogens: list[str], seeds: range) -> list[Task]:
-    """Every phantom asked for; the same seeds whatever else is asked for."""
+    """Every phantom asked for, seed by seed, so that a run that was stopped has some of everything."""
     listed = []
     for name in kinds:
         kind = KINDS[name]
@@ -99,7 +99,7 @@ def tasks(kinds: list[str], levels: list[str], chromogens: list[str], seeds: ran
             for seed in list(seeds)[: kind.seeds]:
                 state = "inflamed" if seed % 2 else "normal"
                 listed += [Task(name, level, dye, state, seed) for dye in chromogens]
-    return listed
+    return sorted(listed, key=lambda task: task.seed)
 
 
 def draw(task: Task, folder: Path) -> Path:
