@@ -1,4 +1,4 @@
-"""Folds and areas out of focus: tissue that is there but cannot be counted.
+"""Areas out of focus: tissue that is there but cannot be counted.
 
 Focus needs level 0: `focus_energy` is measured block by block on cells of the tissue raster, and `find_blur`
 judges the whole slide at once, so that blocks cannot change the answer.
@@ -32,7 +32,7 @@ _OD_LEVEL = np.clip(np.rint(-LEVELS_PER_OD * np.log10(np.maximum(np.arange(256),
 
 
 class ArtefactParams(Settings):
-    """When tissue is called folded or out of focus."""
+    """When tissue is called out of focus, and a slide spoilt."""
 
     blur_share: float = Field(
         0.40,
@@ -63,16 +63,7 @@ class ArtefactParams(Settings):
         16.0, gt=0, description="standard deviation of the window in which detail is compared, um"
     )
     min_area_um2: float = Field(
-        3000.0, ge=0, description="smaller blurred areas or folds are left alone, um2: some 15 nuclei"
-    )
-    fold_height: float = Field(
-        2.4,
-        gt=1,
-        description="a fold is this many times as dense between nuclei as what lies beside it: three layers "
-        "of tissue, less what blur takes",
-    )
-    fold_min_length_um: float = Field(
-        100.0, ge=0, description="folds are at least this long, um, and four times as long as wide"
+        3000.0, ge=0, description="smaller blurred areas are left alone, um2: some 15 nuclei"
     )
 
 
@@ -102,7 +93,7 @@ def focus_energy(rgb: npt.NDArray[np.uint8], pixel_um: float, factor: int) -> np
             ),
         ]
     )
-    return np.minimum(sums // 4, 65535).astype(np.uint16)
+    return np.asarray(np.minimum(sums // 4, 65535), np.uint16)
 
 
 def _band(levels: npt.NDArray[np.uint8], sd_um: tuple[float, float], pixel_um: float) -> Array:
@@ -144,44 +135,6 @@ def find_blur(
     limit = max(params.blur_share * float(np.median(share[seen])), params.least_share)
     blurred = seen & (share < limit)
     return _large(blurred, params.min_area_um2 / cell_um**2)
-
-
-def find_folds(
-    od: Array, tissue: Mask, epidermis: Mask, cell_um: float, params: ArtefactParams = ArtefactParams()
-) -> Mask:
-    """Folds, bool (h, w): long narrow bands dense between nuclei too, and not the epidermis.
-
-    od: mean optical density (h, w). Infiltrates are dense in nuclei but not between them, follicles are not
-    long; the epidermis, dense and long, is told by its place.
-    """
-    side = 2 * max(1, round(4 / cell_um)) + 1
-    tint = cv2.erode(np.where(tissue, od, 2).astype(np.float32), np.ones((side, side), np.uint8))
-    tint = cv2.dilate(np.where(tissue, tint, 0).astype(np.float32), np.ones((side, side), np.uint8))
-    beside = 2 * round(60 / cell_um) + 1
-    levels = np.clip(np.rint(tint * 200), 0, 255).astype(np.uint8)
-    usual = cv2.medianBlur(levels, min(beside, 255)).astype(np.float32) / 200
-    free = tissue & ~ndimage.binary_dilation(epidermis, iterations=max(1, round(12 / cell_um)))
-    dense = free & (tint > params.fold_height * np.maximum(usual, 0.05))
-    labels, n = ndimage.label(dense, structure=np.ones((3, 3), int))
-    found = np.zeros(tissue.shape, np.bool_)
-    for place, box in enumerate(ndimage.find_objects(labels, n), start=1):
-        piece = labels[box] == place
-        length, width = _extent(piece, cell_um)
-        if length >= params.fold_min_length_um and length >= 4 * width:
-            found[box] |= piece
-    grown = ndimage.binary_dilation(found) & tissue
-    return _large(grown, params.min_area_um2 / cell_um**2)
-
-
-def _extent(piece: Mask, cell_um: float) -> tuple[float, float]:
-    """Length and mean width in um of a piece: its longest extent, and its area over that."""
-    rows, cols = np.nonzero(piece)
-    if len(rows) < 5:
-        return 0.0, cell_um
-    points = np.stack([rows, cols], axis=1) - [rows.mean(), cols.mean()]
-    along = points @ np.linalg.svd(points, full_matrices=False)[2][0]
-    length = float(np.ptp(along) + 1) * cell_um
-    return length, len(rows) * cell_um**2 / length
 
 
 def _large(mask: Mask, min_cells: float) -> Mask:

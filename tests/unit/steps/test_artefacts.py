@@ -1,4 +1,4 @@
-"""Artefacts: defocus is told from bare stroma, folds from infiltrates and epidermis."""
+"""Defocus is told from bare stroma."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ishcount.steps.artefacts import find_blur, find_folds, focus_energy
+from ishcount.steps.artefacts import find_blur, focus_energy
 
 Array = np.ndarray[Any, Any]
 
@@ -50,23 +50,3 @@ def test_focus_is_the_same_in_every_block(rng: np.random.Generator) -> None:
     whole = focus_energy(picture, 0.5, 8)
     part = focus_energy(picture[160:640, 160:640], 0.5, 8)
     assert np.allclose(part[:, 5:-5, 5:-5], whole[:, 25:75, 25:75], rtol=1e-4)
-
-
-def test_a_long_dense_band_is_a_fold_unless_it_is_the_epidermis(rng: np.random.Generator) -> None:
-    od = np.full((150, 200), 0.08, np.float32) + rng.normal(0, 0.005, (150, 200)).astype(np.float32)
-    od[70:78, 20:180] *= 3
-    tissue = np.ones(od.shape, np.bool_)
-    nothing = np.zeros(od.shape, np.bool_)
-    found = find_folds(od, tissue, nothing, 4.0)
-    assert found[72:76, 30:170].mean() > 0.9
-    assert found.sum() < 1.6 * 8 * 160
-    epidermis = nothing.copy()
-    epidermis[70:78, 20:180] = True
-    assert not find_folds(od, tissue, epidermis, 4.0).any()
-
-
-def test_an_infiltrate_is_no_fold(rng: np.random.Generator) -> None:
-    od = np.full((150, 200), 0.08, np.float32)
-    nuclei = rng.random((8, 160)) < 0.4
-    od[70:78, 20:180] += 0.4 * nuclei
-    assert not find_folds(od, np.ones(od.shape, np.bool_), np.zeros(od.shape, np.bool_), 4.0).any()

@@ -7,13 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import shapely
 
+from ishcount.core.annotations import Annotation, role_of
 from ishcount.core.flags import Flag
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.compartments import CompartmentParams, find_compartments
 from ishcount.steps.compartments.junction import depth_below, surface_length_um
-from ishcount.steps.tissue import find_tissue
+from ishcount.steps.tissue import annotate, find_tissue
 
 CELL_UM = 4.0
 HAEMATOXYLIN = np.array([0.65, 0.70, 0.29], np.float32)
@@ -119,3 +121,10 @@ def test_cut_ends_of_the_band_are_not_surface() -> None:
 def test_every_cell_of_tissue_has_a_compartment_where_there_is_epidermis() -> None:
     found = find_compartments(*skin(), (245, 245, 245))
     assert np.all(found.compartment[found.kind == RegionKind.TISSUE] > 0)
+
+
+def test_annotations_override_what_was_found() -> None:
+    found = find_compartments(*skin(), (245, 245, 245))
+    drawn = Annotation("dermis", role_of("dermis"), shapely.box(600, 150, 800, 230))
+    place = annotate(found, [drawn]).compartment_at(np.array([700.0, 500.0]), np.array([190.0, 190.0]))
+    assert place.tolist() == ["dermis", "epidermis"]

@@ -33,4 +33,5 @@ def log_likelihoods(features: dict[str, Array]) -> Array:
     table = np.stack([features[name] for name in found[0].feature_names], axis=-1).astype(np.float32)
     raw = np.stack([forest.raw(table) for forest in found], axis=-1)
     raw -= raw.max(axis=1, keepdims=True)
-    return np.maximum(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)), FLOOR).astype(np.float32)
+    log = np.maximum(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)), FLOOR)
+    return np.asarray(log, np.float32)

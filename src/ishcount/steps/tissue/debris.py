@@ -36,7 +36,7 @@ def find_dust(od: Array, mask: Mask, *, cell_um: float) -> Mask:
     size = np.bincount(labels.ravel(), minlength=n + 1)[1:] * cell_um**2
     strong = sums.mean(axis=1) / np.maximum(size / cell_um**2, 1) > MIN_DUST_OD
     dust = (np.ptp(share, axis=1) < NEUTRAL_SHARE) & (size <= MAX_DUST_UM2) & strong
-    return np.concatenate([[False], dust])[labels]
+    return np.asarray(np.concatenate([[False], dust])[labels], np.bool_)
 
 
 def find_bubbles(od: Array, *, cell_um: float) -> Mask:
