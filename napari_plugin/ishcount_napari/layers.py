@@ -95,7 +95,7 @@ class ReviewLayers:
             size=16,
             symbol="square",
             border_color="#00e5ff",
-            border_width=0.12,
+            border_width=0.07,
             **clear,
         )
         viewer.canvas.overlays.scale_bar.visible = True

@@ -176,7 +176,7 @@ class CellPanel(QWidget):
         )
         more = len(dots) - MOST_DOTS_LISTED
         self.dots.setText(
-            f"<table cellspacing=4><tr><td><b>dots</b></td><td>score</td><td>peak OD</td><td>copies</td>"
+            f"<table cellspacing=6><tr><td><b>dots</b></td><td>score</td><td>peak OD</td><td>copies</td>"
             f"<td></td></tr>{lines}</table>{f'and {more} more' if more > 0 else ''}"
             if len(dots)
             else "no candidate dots"

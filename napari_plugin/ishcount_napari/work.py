@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -33,7 +35,7 @@ class Work:
         done, failed, progress: told the result, the error, or what the generator yields, in the main thread.
         """
         self.stop()
-        worker = create_worker(function, *args, _ignore_errors=True)  # `failed` hears of them
+        worker = create_worker(_guarded(function), *args)
         self._worker = worker
 
         def heard(act: Callable[[Any], object], *, last: bool = True) -> Callable[[Any], None]:
@@ -44,8 +46,9 @@ class Work:
 
             return hear
 
-        worker.returned.connect(heard(done))
-        worker.errored.connect(heard(failed))
+        worker.returned.connect(
+            heard(lambda found: (failed if isinstance(found, Exception) else done)(found))
+        )
         if progress is not None:
             worker.yielded.connect(heard(progress, last=False))
         worker.start()
@@ -55,3 +58,26 @@ class Work:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.quit()
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with what it raises given back: napari 0.9.2 itself stumbles over a worker that raises."""
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def through(*args: Any) -> Any:
+            try:
+                return (yield from function(*args))
+            except Exception as error:
+                return error
+
+        return through
+
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            return error
+
+    return call

@@ -88,6 +88,7 @@ class Part:
     n_cells: int
     n_read: int
     n_positive: int
+    is_borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +209,17 @@ def _shares(weights: Sequence[float], room: Sequence[float], total: float) -> li
 
 
 def _together(parts: Sequence[Part]) -> tuple[float, float]:
-    """Limits of a sum from its parts' limits (MOVER)."""
+    """Limits of a sum from its parts' limits (MOVER).
+
+    Downwards, parts that borrow err together (a slide better than the others has fewer misses of every kind):
+    their distances add up, while those of independent parts, and upwards of all, add as squares.
+    """
     total = sum(part.observed for part in parts)
     least = sum(part.low for part in parts)
-    low = total - sqrt(sum((part.observed - part.low) ** 2 for part in parts))
+    borrowed = sum(part.observed - part.low for part in parts if part.is_borrowed)
+    own = sum((part.observed - part.low) ** 2 for part in parts if not part.is_borrowed)
     high = total + sqrt(sum((part.high - part.observed) ** 2 for part in parts))
-    return max(low, least, 0.0), high
+    return max(total - sqrt(borrowed**2 + own), least, 0.0), high
 
 
 def _stratum_part(stratum: Stratum, alpha: float) -> Part:
@@ -230,25 +236,24 @@ def _stratum_part(stratum: Stratum, alpha: float) -> Part:
     observed = x + (n_cells - n_read) * (seen / reading if reading else expected)
     estimate = x + (n_cells - n_read) * _share(seen, reading, expected)
     estimate, observed = (min(max(value, low), high) for value in (estimate, observed))
-    return Part(stratum.name, estimate, observed, low, high, n_cells, n_read, sure)
+    return Part(stratum.name, estimate, observed, low, high, n_cells, n_read, sure, stratum.borrowed_read > 0)
 
 
 def _borrowed_limits(stratum: Stratum, alpha: float) -> tuple[float, float]:
-    """Limits for the unread cells from own and borrowed reading (Clopper-Pearson on possibly fractional
-    counts).
+    """Upper limit for the unread cells from own and borrowed reading (Clopper-Pearson on possibly fractional
+    counts); lower limit from own reading alone: that others have misses does not show that this slide has.
     """
     from scipy.stats import beta
 
     n = stratum.n_read + stratum.borrowed_read
-    few = stratum.n_positive + stratum.borrowed_positive
-    many = few + stratum.n_doubtful
+    many = stratum.n_positive + stratum.borrowed_positive + stratum.n_doubtful
     unread = stratum.n_cells - stratum.n_read
-    low = beta.ppf(alpha / 2, few, n - few + 1) if few > 0 else 0.0
     high = beta.ppf(1 - alpha / 2, many + 1, n - many) if many < n else 1.0
     # The unread cells vary about their share too, which matters when few are left.
-    slack = [1.96 * sqrt(unread * share * (1 - share)) for share in (low, high)]
+    slack = 1.96 * sqrt(unread * high * (1 - high))
     own, most = stratum.n_positive, stratum.n_positive + stratum.n_doubtful
-    return max(own, own + unread * low - slack[0]), min(most + unread, most + unread * high + slack[1])
+    low = hypergeometric_limits(stratum.n_cells, stratum.n_read, own, alpha)[0]
+    return low, min(most + unread, most + unread * high + slack)
 
 
 def hypergeometric_limits(n_cells: int, n_read: int, n_positive: int, alpha: float) -> tuple[float, float]:
@@ -309,12 +314,14 @@ def _field_part(fields: Fields, alpha: float, *, expected: float) -> Part:
     unread = fields.tissue_mm2 - area
     x, exposure = found + fields.borrowed_found, area + fields.borrowed_mm2
     clumps = _dispersion(fields)
-    low = chi2.ppf(alpha / 2, 2 * x / clumps) / 2 * clumps / exposure if x > 0 else 0.0
+    low = chi2.ppf(alpha / 2, 2 * found / clumps) / 2 * clumps / area if found > 0 else 0.0
     high = chi2.ppf(1 - alpha / 2, 2 * (x / clumps + 1)) / 2 * clumps / exposure
     rate = _rate(x, exposure / fields.tissue_mm2, max(expected, 0.5)) / fields.tissue_mm2
     low, high = found + unread * low, found + unread * high
     estimate = min(max(found + unread * rate, low), high)
-    return Part("never proposed", estimate, found + unread * x / exposure, low, high, 0, n_fields, found)
+    observed = found + unread * x / exposure
+    is_borrowed = fields.borrowed_mm2 > 0
+    return Part("never proposed", estimate, observed, low, high, 0, n_fields, found, is_borrowed)
 
 
 def _dispersion(fields: Fields) -> float:
