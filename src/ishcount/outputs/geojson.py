@@ -6,12 +6,9 @@ the file with File > Import objects from file, or by drag and drop on the slide.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +45,16 @@ def write_cells_geojson(
     """
     if len(cells) > MOST_CELLS and not even_if_large:
         return False
-    space = uuid.uuid5(uuid.NAMESPACE_URL, f"ishcount:{slide_digest}")
+    import msgspec
+
+    encode = msgspec.json.Encoder().encode
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(b'{"type":"FeatureCollection","features":[')
-        before = "\n"
+        separator = b"\n"
         for piece, rows in _pieces(cells, nuclei):
-            features = _features(rows, markers, pixel_size, piece, space)
-            file.write("".join([before + feature for feature in features[:1]]).encode())
-            file.write("".join([",\n" + feature for feature in features[1:]]).encode())
-            before = ",\n"
+            for feature in _features(rows, markers, pixel_size, piece, slide_digest):
+                file.write(separator + encode(feature))
+                separator = b",\n"
         file.write(b"\n]}\n")
     return True
 
@@ -74,88 +72,83 @@ def _pieces(
 
 
 def _features(
-    rows: pd.DataFrame, markers: Sequence[str], pixel_size: PixelSize, nuclei: Contours, space: uuid.UUID
-) -> list[str]:
-    """The cells as GeoJSON text. Written out by hand, since this is the slowest of all outputs."""
-    x, y = (rows["x_um"] / pixel_size.x_um).tolist(), (rows["y_um"] / pixel_size.y_um).tolist()
-    shapes = _shapes(nuclei)
-    parts = zip(
-        rows["cell_id"].tolist(), shapes, _classes(rows, markers), _measurements(rows, markers),
-        _metadata(rows), strict=True,
-    )  # fmt: skip
-    features = []
-    for i, (cell_id, shape, classification, measures, metadata) in enumerate(parts):
-        place = shape or f'{{"type":"Point","coordinates":[{x[i]!r},{y[i]!r}]}}'
-        nucleus = f'"nucleusGeometry":{shape},' if shape else ""
-        features.append(
-            f'{{"type":"Feature","id":"{_id(space, cell_id)}","geometry":{place},{nucleus}"properties":{{'
-            f'"objectType":"cell","classification":{classification},"isLocked":false,'
-            f'"measurements":{{"cell_id":{cell_id}{measures}}},"metadata":{metadata}}}}}'
-        )
-    return features
+    rows: pd.DataFrame,
+    markers: Sequence[str],
+    pixel_size: PixelSize,
+    nuclei: Contours,
+    slide_digest: str,
+) -> Iterator[dict[str, Any]]:
+    touching = _touching(nuclei)
+    flag_names = cache(names)  # few combinations occur, and spelling one out asks every bit
+    space = uuid.uuid5(uuid.NAMESPACE_URL, f"ishcount:{slide_digest}")
+    classes = _classes(rows, markers)
+    measurements = _measurements(rows, markers)
+    centres = np.column_stack([rows["x_um"] / pixel_size.x_um, rows["y_um"] / pixel_size.y_um])
+    texts = list(zip(rows["compartment"].fillna(""), rows["flags"], strict=True))
+    for i, cell_id in enumerate(rows["cell_id"].tolist()):
+        nucleus = _polygon(nuclei, i, touching)
+        feature: dict[str, Any] = {
+            "type": "Feature",
+            "id": str(uuid.uuid5(space, str(cell_id))),
+            "geometry": nucleus or {"type": "Point", "coordinates": centres[i].tolist()},
+        }
+        if nucleus:
+            feature["nucleusGeometry"] = nucleus
+        compartment, flags = texts[i]
+        feature["properties"] = {
+            "objectType": "cell",
+            "classification": classes[i],
+            "isLocked": False,
+            "measurements": {"cell_id": cell_id, **measurements[i]},
+            "metadata": {"compartment": str(compartment), "flags": flag_names(int(flags))},
+        }
+        yield feature
 
 
-def _id(space: uuid.UUID, cell_id: int) -> str:
-    """`uuid.uuid5(space, str(cell_id))` as text."""
-    digest = hashlib.sha1(space.bytes + str(cell_id).encode(), usedforsecurity=False).digest()
-    number = digest[:6] + bytes([digest[6] & 0x0F | 0x50, digest[7], digest[8] & 0x3F | 0x80]) + digest[9:16]
-    text = number.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _classes(rows: pd.DataFrame, markers: Sequence[str]) -> list[str]:
+def _classes(rows: pd.DataFrame, markers: Sequence[str]) -> list[dict[str, Any]]:
     """The QuPath class of each cell: the markers it is positive for (`A: B` for two), or Negative."""
     positive = np.column_stack([rows[f"{marker}_positive"].to_numpy(bool) for marker in markers])
-    known: dict[bytes, str] = {}
+    known: dict[bytes, dict[str, Any]] = {}
     for pattern in np.unique(positive, axis=0):
         found = [marker for marker, yes in zip(markers, pattern, strict=True) if yes]
         colour = marker_rgb(markers.index(found[0])) if found else NEGATIVE_RGB
         label = {"names": found} if len(found) > 1 else {"name": found[0] if found else "Negative"}
-        known[pattern.tobytes()] = _json({**label, "color": list(colour)})
+        known[pattern.tobytes()] = {**label, "color": list(colour)}
     return [known[row.tobytes()] for row in positive]
 
 
-def _metadata(rows: pd.DataFrame) -> list[str]:
-    """Compartment and doubts of each cell; few combinations occur, and spelling one out asks every bit."""
-    spelt = cache(lambda name, bits: _json({"compartment": str(name), "flags": names(int(bits))}))
-    return [spelt(*pair) for pair in zip(rows["compartment"].fillna(""), rows["flags"].tolist(), strict=True)]
-
-
-def _measurements(rows: pd.DataFrame, markers: Sequence[str]) -> list[str]:
-    """Numbers of each cell, each with a comma before; missing ones are left out: QuPath takes only
-    numbers."""
+def _measurements(rows: pd.DataFrame, markers: Sequence[str]) -> list[dict[str, float]]:
+    """Numbers of each cell; missing ones are left out, since QuPath takes only numbers."""
     columns = list(_MEASURES)
     columns += [
         f"{marker}_{name}" for marker in markers for name in ("dots", "dots_nucleus", "copies", "score")
     ]
-    texts = []
-    for name in columns:
-        before, values = f",{_json(name)}:", rows[name].to_numpy()
-        if values.dtype.kind in "iu":
-            texts.append([f"{before}{value}" for value in values.tolist()])
-        else:  # float32 through its own text: a score of 0.9 and not 0.8999999761581421
-            numbers = map(str, values)
-            texts.append(["" if n == "nan" else before + n.removesuffix(".0") for n in numbers])
-    return ["".join(row) for row in zip(*texts, strict=True)]
+    # Through text, so that a float32 score of 0.9 is written 0.9 and not 0.8999999761581421.
+    values = np.column_stack([_shortest(rows[name]) for name in columns])
+    return [
+        {
+            name: int(value) if value.is_integer() else value
+            for name, value in zip(columns, row, strict=True)
+            if value == value  # not NaN
+        }
+        for row in values.tolist()
+    ]
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _shortest(column: pd.Series[Any]) -> np.ndarray:
+    """A column as float64 with the shortest decimals that give the stored number back."""
+    if column.dtype == np.float32:
+        return np.array([float(str(value)) for value in column.to_numpy()], dtype=np.float64)
+    return column.to_numpy(np.float64, na_value=np.nan)
 
 
-def _shapes(contours: Contours) -> list[str]:
-    """Each outline as a closed GeoJSON polygon; empty where there is no ring."""
-    shapes, touching = [], _touching(contours)
-    corners = [f"[{x},{y}]" for x, y in contours.vertices.tolist()]
-    for i, (start, stop) in enumerate(pairwise(contours.offsets.tolist())):
-        if start == stop:
-            shapes.append("")
-        elif touching[i]:
-            shapes.append(_mended(contours.ring(i).tolist()))
-        else:
-            ring = ",".join(corners[start:stop])
-            shapes.append(f'{{"type":"Polygon","coordinates":[[{ring},{corners[start]}]]}}')
-    return shapes
+def _polygon(contours: Contours, index: int, touching: np.ndarray) -> dict[str, Any] | None:
+    """Outline `index` as a closed GeoJSON polygon, or None where there is no ring."""
+    points = contours.ring(index).tolist()
+    if not points:
+        return None
+    points.append(points[0])
+    return _mended(points) if touching[index] else {"type": "Polygon", "coordinates": [points]}
 
 
 def _touching(contours: Contours) -> np.ndarray:
@@ -169,8 +162,10 @@ def _touching(contours: Contours) -> np.ndarray:
     return touching
 
 
-def _mended(points: list[list[int]]) -> str:
+def _mended(points: list[list[int]]) -> dict[str, Any]:
     """A ring that touches itself at a corner, as the valid polygon or polygons of the same area."""
     import shapely
 
-    return _json(shapely.geometry.mapping(shapely.make_valid(shapely.Polygon(points))))
+    whole = shapely.make_valid(shapely.Polygon(points))
+    shape: dict[str, Any] = shapely.geometry.mapping(whole)
+    return shape
