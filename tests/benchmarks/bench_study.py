@@ -55,7 +55,7 @@ CASES = Path(__file__).parents[1] / "golden" / "stats_cases.json"
 REFERENCE = {"IFNG": "C01_paper_like_IFNG", "IL15": "C02_paper_like_IL15"}
 MARKERS = ("IFNG:fast_red", "IL15:fast_red")
 GROUPS = ("EM", "normal")
-SIZE_MM = (1.6, 1.25)  # of the image: about 1.45 mm2 of it are tissue
+WIDTH_UM, HEIGHT_UM = 1600.0, 1250.0  # of the image: about 1.45 mm2 of it are tissue
 STUDIES = ("planted", "null")
 FIRST_SEED = 9500
 STATE = {"EM": "inflamed", "normal": "normal"}
@@ -126,8 +126,9 @@ def draw(job: tuple[Slide, Path]) -> tuple[str, float]:
 
 def _spec(slide: Slide, *, prevalence: float) -> PhantomSpec:
     return PhantomSpec(
-        preset="rare", markers=(slide.marker,), chromogens=(slide.chromogen,), width_um=1000 * SIZE_MM[0], height_um=1000 * SIZE_MM[1],
-        prevalence=prevalence, state=STATE[slide.group], pigment=slide.pigment, seed=slide.seed,
+        preset="rare", markers=(slide.marker,), chromogens=(slide.chromogen,), width_um=WIDTH_UM,
+        height_um=HEIGHT_UM, prevalence=prevalence, state=STATE[slide.group], pigment=slide.pigment,
+        seed=slide.seed,
     )  # fmt: skip
 
 
@@ -231,10 +232,10 @@ def draw_figure(studies: dict[str, pd.DataFrame], folder: Path, path: Path) -> N
     """
     titles = {"planted": "difference planted", "null": "no difference planted"}
     with drawing():
-        figure = new_figure(7.0, 2.5)
         panels = [
             (study, marker) for study, rows in studies.items() for marker in sorted(set(rows["marker"]))
         ]
+        figure = new_figure(min(7.0, 2.4 * len(panels)), 2.6)
         for place, (study, marker) in enumerate(panels, start=1):
             axes = figure.add_subplot(1, len(panels), place)
             rows = studies[study][lambda table, marker=marker: table["marker"] == marker]
@@ -252,6 +253,9 @@ def draw_figure(studies: dict[str, pd.DataFrame], folder: Path, path: Path) -> N
                     (0.42, mine["true_per_mm2"].mean(), 0.9),
                 ):
                     axes.plot([x + at - 0.07, x + at + 0.07], [mean, mean], color=INK, lw=width)
+                    if place == 1 and group == "EM":
+                        name = "counted" if width > 1 else "true"
+                        axes.text(x + at, mean + highest / 40, name, ha="center", va="bottom", fontsize=6)
             axes.set_xticks([0, 1], [f"{g}\nn = {(rows['group'] == g).sum()}" for g in reversed(GROUPS)])
             axes.set_xlim(-0.5, 1.6)
             from_zero(axes, highest)

@@ -174,7 +174,8 @@ def _flagged(tissue: pd.DataFrame) -> list[Doubt]:
 
 
 def _small_groups(comparisons: Sequence[Mapping[str, Any]]) -> list[Doubt]:
-    sizes = [c[f"n_{side}"] for c in comparisons for side in ("case", "control") if c["control"] is not None]
+    compared = [c for c in comparisons if c["compartment"] == "tissue" and c["control"] is not None]
+    sizes = [c[f"n_{side}"] for c in compared for side in ("case", "control")]
     if sizes and min(sizes) < 5:
         return [
             Doubt(

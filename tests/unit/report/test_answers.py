@@ -58,6 +58,17 @@ def test_without_statistics_every_marker_has_its_density() -> None:
     assert slide_answers(one.assign(positive_per_mm2=float("nan"))) == []
 
 
+def test_a_group_that_is_small_in_another_compartment_alone_is_no_doubt() -> None:
+    few = comparison(0.01) | {"compartment": "follicle", "n_case": 3}
+    text = " ".join(
+        d.text for d in doubts(densities(), {"comparisons": [comparison(0.01), few]}, params=PARAMS)
+    )
+    assert "only 3 patients" not in text
+    few["compartment"] = "tissue"
+    text = " ".join(d.text for d in doubts(densities(), {"comparisons": [few]}, params=PARAMS))
+    assert "only 3 patients" in text
+
+
 def test_a_clean_study_raises_only_the_missing_protocol() -> None:
     statistics = {"comparisons": [comparison(0.01)]}
     assert [doubt.level for doubt in doubts(densities(), statistics, params=PARAMS)] == ["note"]

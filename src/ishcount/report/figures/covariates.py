@@ -9,6 +9,7 @@ import numpy as np
 
 from ishcount.outputs.style import drawing
 from ishcount.report.figures.drawn import (
+    ONE_COLUMN_IN,
     TWO_COLUMNS_IN,
     Drawn,
     finish,
@@ -41,14 +42,15 @@ def draw_covariates(
     varied = [check for check in checks if len({point["value"] for point in check["points"]}) > 1]
     if not varied:
         return None
-    rows = -(-len(varied) // ACROSS)
+    across = min(ACROSS, len(varied))
+    rows = -(-len(varied) // across)
     with drawing():
-        figure = new_figure(TWO_COLUMNS_IN, 0.3 + 2.0 * rows)
+        figure = new_figure(TWO_COLUMNS_IN if across > 1 else ONE_COLUMN_IN, 0.3 + 2.0 * rows)
         for index, check in enumerate(varied):
-            axes = figure.add_subplot(rows, ACROSS, index + 1)
+            axes = figure.add_subplot(rows, across, index + 1)
             _panel(axes, check["points"], case, control)
             axes.set_xlabel(_in_words(check))
-            if index % ACROSS == 0:
+            if index % across == 0:
                 axes.set_ylabel(f"{safe(marker, 20)}+ cells/mm\u00b2")
             if index == 0:
                 axes.legend(loc="best")
