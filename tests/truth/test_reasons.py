@@ -42,17 +42,12 @@ PARTICLES = frozenset(RIGHT) - {"corneum", "fold", "pen", "defocus"}
 # Haze, ink and blurred areas make no candidates at all: nothing is left there that needs a reason.
 MAKE_CANDIDATES = frozenset(RIGHT) - {"haze", "pen", "defocus"}
 CHROMOGENS = ("fast_red", "dab")
-# Named wrongly (docs/accuracy.md says so), and what most of their candidates are called instead. Measured
-# with the judge of 2026-11-22: another judge may name some of them rightly, so these cases may pass.
+# Named wrongly by the thresholds of 2026-11-22, and what most of their candidates were called; what has been
+# seen to be named rightly since reasons are learned is no longer here, the rest may pass by now.
 WRONG = {
-    ("melanin_brown", "fast_red"): "haematoxylin",
-    ("melanin_brown", "dab"): "low_score",
     ("melanin_black", "fast_red"): "haematoxylin",
     ("melanin_black", "dab"): "low_score",
     ("melanophage", "dab"): "low_score",
-    ("haemosiderin", "fast_red"): "low_score",
-    ("haemosiderin", "dab"): "low_score",
-    ("red_cell", "fast_red"): "low_score",
     ("red_cell", "dab"): "low_score",
     ("crystal", "fast_red"): "low_score",
     ("crystal", "dab"): "low_score",
@@ -98,7 +93,9 @@ def own_candidates(kind: str, dots: pd.DataFrame, truth: PhantomTruth) -> pd.Dat
 def missed(table: dict[tuple[str, str], str]) -> list[object]:
     """Cases, those of `table` marked as missed: they run, are shown, and do not fail the suite."""
     return [
-        pytest.param(*case, marks=pytest.mark.xfail(reason=table[case])) if case in table else case
+        pytest.param(*case, marks=pytest.mark.xfail(reason=table[case], strict=False))
+        if case in table
+        else case
         for case in CASES
     ]
 
