@@ -43,7 +43,7 @@ def basins(height: npt.NDArray[np.float32], radius: int) -> tuple[Labels, int]:
     path = np.empty(len(up), np.int32)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
-            i = (y + radius) * wide + x + radius
+            i = np.int64((y + radius) * wide + x + radius)
             if up[i] < 0:
                 continue
             steps = 0

@@ -51,9 +51,9 @@ def relief(
     contrast = above_background(smooth, pixel_size, background_um)
     around = wide_mean(smooth, pixel_size, surround_um)
     mask = _darker(smooth, around, contrast, round(least * FINE))
-    mask = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, DISC), cv2.MORPH_OPEN, DISC)
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
-    fine = cv2.GaussianBlur(smooth, (0, 0), pixel_size.to_px(smooth_um), borderType=cv2.BORDER_REPLICATE)
+    opened = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, DISC), cv2.MORPH_OPEN, DISC)
+    distance = np.asarray(cv2.distanceTransform(opened, cv2.DIST_L2, 3), np.float32)
+    fine = _blurred(smooth, pixel_size, smooth_um)
     height = _height(
         smooth, fine, around, contrast, distance, PER_UM * pixel_size.mean_um,
         VALLEY * pixel_size.to_px(1) ** 2, 0.1 * usual * FINE, frame,
@@ -63,10 +63,12 @@ def relief(
 
 def smoothed(stain: Grey, pixel_size: PixelSize, sigma_um: float) -> Plane:
     """The plane in int16, smoothed."""
-    fine = stain.astype(np.int16) * FINE
-    return np.asarray(
-        cv2.GaussianBlur(fine, (0, 0), pixel_size.to_px(sigma_um), borderType=cv2.BORDER_REPLICATE)
-    )
+    return _blurred(stain.astype(np.int16) * FINE, pixel_size, sigma_um)
+
+
+def _blurred(plane: Plane, pixel_size: PixelSize, sigma_um: float) -> Plane:
+    sigma = pixel_size.to_px(sigma_um)
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.int16)
 
 
 def above_background(smooth: Plane, pixel_size: PixelSize, background_um: float) -> Plane:
