@@ -28,14 +28,17 @@ MIN_CONTACT_UM = 100.0
 MIN_CONTACT_SHARE = 0.15  # of the longest piece
 # How often each kind was sampled in training against how often it occurs, drawn half-way to even (a rare kind
 # must stay findable): horn and hair are rarer, dermis commoner than in training.
-PRIOR = np.array([1.0, 0.5, 1.5, 1.0, 1.0, 0.25], np.float32)
-MAX_SLIVER_UM2 = 20_000.0  # 1 mm of a strip 20 um wide
+PRIOR = np.array([1.0, 0.25, 1.5, 1.0, 1.0, 0.25], np.float32)
+MAX_SLIVER_UM = 48.0  # wide: half of a thin epidermis
 MIN_EPIDERMIS_UM2 = 4000.0  # 100 um of surface by 40 um
 MIN_PIECE_UM2 = 2500.0  # smaller pieces take the kind of what surrounds them: two dozen cells
 # Mean probability of epithelium over what is called epidermis, before the section's own look is learned: 12
-# phantoms of two unseen generators .72-.92, real H&E skin .67; drawn sections and real fields without an
-# epidermis .52-.68, those above .65 being sheets that MAX_SHARE and MAX_THICK_UM refuse.
-SURE = 0.66
+# phantoms of two unseen generators .72-.92, real H&E skin .657; drawn sections and real fields without an
+# epidermis .52-.68, of which a nerve .648; larger sheets are refused by MAX_SHARE and MAX_THICK_UM. The gap
+# on real tissue is narrow: NO_EPIDERMIS on skin, or an epidermis on a nerve, are to be expected.
+SURE = 0.655
+SURE_UNDER_HORN = 0.56  # horn along it is evidence of its own: two sharp phantoms with horn have .58 and .60
+HORN_SHARE = 0.15  # of the epidermis' area: 10 um of horn over 70 um
 MAX_THICK_UM = 400.0  # acanthosis reaches 300 um
 MAX_SHARE = 0.5  # of the section; more is a sheet of epithelium or a tumour
 
@@ -56,9 +59,10 @@ def find_layers(od: Array, solid: Mask, outline: Mask, cell_um: float) -> npt.ND
     codes = _tidied(codes, solid, cell_um)
     codes = _epithelium_named(codes, chances, outline, cell_um)
     epidermis = codes == EPIDERMIS
-    if not _plausible(epidermis, general, chosen, solid, cell_um):
+    codes = _horn_outside(codes, outline, cell_um)
+    if not _plausible(epidermis, codes == CORNEUM, general, chosen, solid, cell_um):
         return nothing
-    return _horn_outside(codes, outline, cell_um)
+    return codes
 
 
 def _spread(looked: Array, chosen: Mask, solid: Mask, cell_um: float) -> Array:
@@ -145,7 +149,9 @@ def _bands(labels: Array, n: int, inward: Array, horn: Mask, cell_um: float) -> 
     return np.asarray(kept)
 
 
-def _plausible(epidermis: Mask, general: Array, chosen: Mask, solid: Mask, cell_um: float) -> bool:
+def _plausible(
+    epidermis: Mask, horn: Mask, general: Array, chosen: Mask, solid: Mask, cell_um: float
+) -> bool:
     """Whether it is large enough, not nearly all there is, and epithelium for skin in general."""
     if epidermis.sum() * cell_um**2 < MIN_EPIDERMIS_UM2 or epidermis.sum() > MAX_SHARE * solid.sum():
         return False
@@ -154,13 +160,15 @@ def _plausible(epidermis: Mask, general: Array, chosen: Mask, solid: Mask, cell_
         return False
     inside = epidermis[chosen]
     sure = general[inside, EPIDERMIS - 1] + general[inside, ADNEXA - 1]
-    return bool(len(sure) and sure.mean() >= SURE)
+    least = SURE_UNDER_HORN if horn.sum() >= HORN_SHARE * epidermis.sum() else SURE
+    return bool(len(sure) and sure.mean() >= least)
 
 
 def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
     """Horn lies nearer to the outline than the epidermis next to it; what does not is dermis.
 
-    A sliver of dermis on that side, shut off from the dermis, is horn: nothing else lies there.
+    A sliver of dermis on that side, shut off from the dermis, is pale epidermis where horn covers it, else
+    horn: nothing else lies there.
     """
     inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
     distance, nearest = ndimage.distance_transform_edt(codes != EPIDERMIS, return_indices=True)
@@ -173,8 +181,17 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
         touch = np.asarray(ndimage.minimum(distance, labels, np.arange(n + 1))) * cell_um <= 20
         is_horn = (share > 0.5) & touch
         if kind == DERMIS:
-            is_horn &= size * cell_um**2 < MAX_SLIVER_UM2
+            deepest = ndimage.distance_transform_edt(np.pad(codes == kind, 1))[1:-1, 1:-1]
+            width = 2 * np.asarray(ndimage.maximum(deepest, labels, np.arange(n + 1))) * cell_um
+            is_horn &= width < MAX_SLIVER_UM
         changed = is_horn if kind == DERMIS else ~is_horn
         changed[0] = False
         found[changed[labels]] = other
+        if kind == DERMIS:
+            beside = [
+                np.bincount(labels[ndimage.binary_dilation(mask)], minlength=n + 1)
+                for mask in (codes == CORNEUM, ~outline)
+            ]
+            covered = changed & (beside[0] > beside[1])
+            found[covered[labels]] = EPIDERMIS
     return found
