@@ -14,12 +14,14 @@ from ishcount_napari.session import Session
 from ishcount_napari.widget_parts import text
 
 THUMB_PX = 72
+# Light enough to be read on a dark dock; the sign says it again without colour.
 CALL_COLOURS = {
-    Call.POSITIVE: "#d8108c",
-    Call.NEGATIVE: "#2a6cff",
-    Call.UNSURE: "#ffb300",
-    Call.NOT_A_CELL: "#888888",
+    Call.POSITIVE: "#ff8ad0",
+    Call.NEGATIVE: "#9dbdff",
+    Call.UNSURE: "#ffc84a",
+    Call.NOT_A_CELL: "#c0c0c0",
 }
+CALL_SIGNS = {Call.POSITIVE: "+", Call.NEGATIVE: "\u2212", Call.UNSURE: "?", Call.NOT_A_CELL: "\u00d7"}
 
 
 class GalleryModel(QAbstractListModel):
@@ -42,8 +44,10 @@ class GalleryModel(QAbstractListModel):
         live, marker = self._session.live, self._session.marker
         at = int(live.rows([cell])[0])
         if role == Qt.ItemDataRole.DisplayRole:
-            hidden = self._session.hides_automatic and live.call[marker][at] == NO_CALL
-            return "?" if hidden else f"{live.score[marker][at]:.2f}"
+            call = int(live.call[marker][at])
+            if call == NO_CALL and self._session.hides_automatic:
+                return ""
+            return f"{live.score[marker][at]:.2f} {'' if call == NO_CALL else CALL_SIGNS[Call(call)]}"
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"cell {cell}"
         if role == Qt.ItemDataRole.ForegroundRole:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from napari.qt.threading import create_worker
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
 
 
 class Work:
@@ -46,9 +52,13 @@ class Work:
 
             return hear
 
-        worker.returned.connect(
-            heard(lambda found: (failed if isinstance(found, Exception) else done)(found))
-        )
+        def over(found: Any) -> None:
+            if isinstance(found, _Failed):
+                failed(found.error)
+            else:
+                done(found)
+
+        worker.returned.connect(heard(over))
         if progress is not None:
             worker.yielded.connect(heard(progress, last=False))
         worker.start()
@@ -69,7 +79,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return (yield from function(*args))
             except Exception as error:
-                return error
+                return _Failed(error)
 
         return through
 
@@ -78,6 +88,6 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args)
         except Exception as error:
-            return error
+            return _Failed(error)
 
     return call

@@ -74,7 +74,7 @@ def test_in_the_audit_the_automatic_call_is_hidden_until_the_cell_is_decided(rev
     assert looks[cell] // SHADES == 1
     assert not panel.layers.dots.visible
     shown = panel.gallery.model.index(session.queue.place)
-    assert panel.gallery.model.data(shown) == "?"
+    assert panel.gallery.model.data(shown) == ""
     session.decide(Call.POSITIVE, [cell])
     hand.wait(50)
     assert "score" in panel.cell.facts.text()
