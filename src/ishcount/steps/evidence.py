@@ -119,7 +119,7 @@ def reject_reasons(
     columns = [feature_names.index(name) for name in model.alone.feature_names]
     alone = np.ascontiguousarray(features[:, columns])
     likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()], axis=1)
-    return np.array(list(model.reasons))[likeness.argmax(axis=1)]
+    return np.asarray(np.array(list(model.reasons))[likeness.argmax(axis=1)])
 
 
 def rule_reasons(features: Float, feature_names: tuple[str, ...]) -> npt.NDArray[np.str_]:
