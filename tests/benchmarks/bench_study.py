@@ -17,7 +17,7 @@ cells goes with the group.
 
 Both call it a finding at Holm-adjusted P < .05 of the primary test. Exit code 1 when a verdict is wrong.
 --keep keeps slides and results: what was drawn is not drawn again, so that another model can be tried on it.
-Seeds from 9500 are kept for this study. Drawing takes about 15 s, counting 4 s of one core per slide.
+Seeds from 9500 are kept for this study. Drawing takes about 15 s, counting 3 s of one core per slide.
 """
 
 from __future__ import annotations
