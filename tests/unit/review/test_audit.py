@@ -273,3 +273,22 @@ def test_simulated_audits_cover_and_beat_the_automatic_count(place, prevalence):
     assert row["coverage"] >= 0.93 - 2 * (0.93 * 0.07 / 300) ** 0.5
     ratio = row["rmse"] / row["rmse_automatic"]
     assert ratio <= (1.1 if result.name.startswith("good") else 0.5)
+
+
+def test_cells_read_after_one_that_was_skipped_do_not_count(scores):
+    plan = plan_of(scores)
+    order = plan.strata[1].order
+    calls = {cell: Call.POSITIVE for place, cell in enumerate(order) if place != 3}
+    read = read_strata(plan, np.arange(1, len(scores) + 1), scores, [calls])[1]
+    assert (read.n_read, read.n_positive) == (3, 3)
+
+
+def test_what_others_missed_sets_no_lower_limit_where_own_reading_found_nothing():
+    own = Stratum(name="near", n_cells=500, n_read=40, n_positive=0, expected=0.01)
+    lent = Stratum(
+        name="near", n_cells=500, n_read=40, n_positive=0, expected=0.01, borrowed_read=200,
+        borrowed_positive=8,
+    )  # fmt: skip
+    found = correct([lent], Fields(tissue_mm2=1.0, borrowed_mm2=1.0, borrowed_found=3))
+    assert found.low == 0
+    assert found.n_positive > correct([own], Fields(tissue_mm2=1.0)).n_positive
