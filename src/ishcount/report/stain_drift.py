@@ -22,7 +22,7 @@ def stain_drift_deg(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[st
     measured: dict[str, dict[str, list[float]]] = defaultdict(dict)
     for summary in summaries:
         for stain in (summary.get("stains") or {}).get("vectors", []):
-            if stain["source"] == "measured":
+            if stain.get("source") == "measured":
                 measured[stain["stain"]][str(summary["slide_id"])] = stain["rgb_od"]
     drift: dict[str, dict[str, float]] = defaultdict(dict)
     for name, colours in measured.items():
