@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from ishcount.core.tables import DOT_REASONS
 from ishcount.quantify import count_slide
+from ishcount.steps.density import DensityParams
 from ishcount.truth.simulate.artefacts import ARTEFACT_BITS
 from ishcount.truth.simulate.spec import PhantomSpec
 from ishcount.truth.simulate.tissue import CORNEUM, GRID_UM
@@ -113,6 +114,6 @@ def test_one_kind_of_confounder_makes_few_false_cells(kind: str, chromogen: str)
 @pytest.mark.parametrize(("kind", "chromogen"), CASES)
 def test_every_candidate_is_kept_and_says_why_it_does_not_count(kind: str, chromogen: str):
     dots, _, _ = counted(kind, chromogen)
-    counts = dots["score"] >= np.float32(0.9)
+    counts = dots["score"] >= np.float32(DensityParams().dot_cut)
     assert set(dots["reason"]) <= set(DOT_REASONS)
     assert ((dots["reason"] == "") == counts).all()

@@ -7,6 +7,8 @@ which an array is worked through.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +27,7 @@ OUTSIDE = np.float32(-1e9)  # height of what belongs to no piece
 
 
 @njit
-def basins(height: npt.NDArray[np.float32], radius: int) -> tuple[Labels, int]:
+def basins(height: Any, radius: Any) -> Any:
     """Labels int32 (h, w) of hills, numbered by hilltop in reading order, and how many there are.
 
     height: float32 (h + 2 radius, w + 2 radius), `OUTSIDE` where there is no piece and in the frame.
@@ -36,10 +38,10 @@ def basins(height: npt.NDArray[np.float32], radius: int) -> tuple[Labels, int]:
     labels = np.zeros((height.shape[0] - 2 * radius, wide - 2 * radius), np.int32)
     hill = np.zeros(len(up), np.int32)
     n = 0
-    for i in range(len(up)):
-        if up[i] == i:
+    for top in range(len(up)):
+        if up[top] == top:
             n += 1
-            hill[i] = n
+            hill[top] = n
     path = np.empty(len(up), np.int32)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):

@@ -61,15 +61,13 @@ def _counting(densities: pd.DataFrame, params: Mapping[str, Any]) -> str:
     dots = counting["min_dots"]
     needed = "one counted transcript dot" if dots == 1 else f"counted dots amounting to {dots} transcripts"
     markers = _distinct(densities, "marker")
-    area = {"tissue": "tissue", "outline": "the tissue outline", "viable": "viable epidermis and dermis"}
     return (
         f"Dot candidates of {markers} were scored by their shape, contrast and colour against melanin, "
         "red cells, precipitate and diffuse stain; a dot counted when its score was at least "
         f"{counting['dot_cut']:g}. Dots were given to cells {_OWNERSHIP[cells['ownership']]} within "
         f"{cells['reach_um']:g} um; dots that merged were resolved into copies from their integrated "
         f"optical density. A cell with at least {needed} was positive. The result is positive cells per "
-        f"mm\u00b2 of {area.get(counting['primary_area'], counting['primary_area'])}. The same "
-        "parameters were used for every slide."
+        "mm\u00b2 of tissue. The same parameters were used for every slide."
     )
 
 

@@ -186,7 +186,8 @@ class LiveCounts:
         first, last = 0, len(self.y_um)
         if self._rises and len(polygon_um):
             top, bottom = np.min(polygon_um[:, 1]), np.max(polygon_um[:, 1])
-            first, last = np.searchsorted(self.y_um, top), np.searchsorted(self.y_um, bottom, side="right")
+            first = int(np.searchsorted(self.y_um, top))
+            last = int(np.searchsorted(self.y_um, bottom, side="right"))
         return first + rows_inside(self.x_um[first:last], self.y_um[first:last], polygon_um)
 
     def _count_rows(self, rows: NDArray[np.intp], sign: int) -> None:

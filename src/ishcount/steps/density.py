@@ -5,7 +5,7 @@ For the result, the sensitivity sweep, control-derived `min_dots` and review ali
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,8 @@ class DensityParams(Settings):
         le=1,
         description="share of dots in clusters that lifts a slide to ACD score 4 (assay maker's 10 % rule)",
     )
-    primary_area: str = Field(
-        "tissue", description="the area behind every density: tissue, outline or viable"
+    primary_area: Literal["tissue"] = Field(
+        "tissue", description="the area behind every density; the outline's stands beside it in outline_mm2"
     )
 
 

@@ -38,7 +38,6 @@ def test_the_methods_name_version_parameters_and_pixel_size(study: StudyResult) 
     [
         ({"dot_cut": 0.97}, "score was at least 0.97"),
         ({"min_dots": 3}, "counted dots amounting to 3 transcripts"),
-        ({"primary_area": "viable"}, "mm\u00b2 of viable epidermis and dermis"),
     ],
 )
 def test_the_methods_say_the_parameters_that_were_used(study: StudyResult, density: dict, words: str) -> None:

@@ -8,6 +8,7 @@ A quarter of the sections hold no epidermis. Ranges are choices, wide on purpose
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,7 @@ def _unit(vector: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(array / np.linalg.norm(array))
 
 
-def _colour(rng: np.random.Generator, corners: tuple[tuple[float, ...], ...], spread: float = 0.05) -> Any:
+def _colour(rng: np.random.Generator, corners: Sequence[Any], spread: float = 0.05) -> Any:
     mixed = rng.dirichlet(np.full(len(corners), 0.5)) @ np.array([_unit(corner) for corner in corners])
     return _unit(np.maximum(mixed + rng.normal(0, spread, 3), 0.03)).astype(np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -173,7 +174,7 @@ def _fat(rng: np.random.Generator, code: npt.NDArray[np.uint8], depth: Array) ->
     )
     seeds[rows, cols] = 0
     _, owner = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5)
-    wall = np.zeros(shape, np.uint8)
+    wall: Any = np.zeros(shape, np.uint8)
     wall[1:] |= owner[1:] != owner[:-1]
     wall[:, 1:] |= owner[:, 1:] != owner[:, :-1]
     side = int(rng.integers(2, 6))

@@ -22,9 +22,10 @@ def noise(
     """Smooth noise of unit variance, float32 (h, w); `across` makes it long in the direction of `angle`."""
     across = um if across is None else across
     step = max(1.0, min(um, across) / 2.5)
-    side = int(np.hypot(*shape) / step) + 8
+    side = int(np.hypot(shape[0], shape[1]) / step) + 8
     grain = rng.standard_normal((side, side), dtype=np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), sigmaX=max(um / step, 0.3), sigmaY=max(across / step, 0.3))
+    along_px, across_px = max(um / step, 0.3), max(across / step, 0.3)
+    grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), sigmaX=along_px, sigmaY=across_px), np.float32)
     cos, sin = np.cos(angle) / step, np.sin(angle) / step
     middle = np.array([shape[1] / 2, shape[0] / 2])
     turn = np.array([[cos, sin], [-sin, cos]])
