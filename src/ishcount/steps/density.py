@@ -25,11 +25,11 @@ class DensityParams(Settings):
     """What counts as positive, and how copies are binned."""
 
     dot_cut: float = Field(
-        0.85,
+        0.9,
         gt=0,
         le=1,
-        description="a dot counts when its score is at least this: at most about one false dot per mm2 of "
-        "dot-free pigmented tissue on phantoms of two generators (docs/accuracy.md)",
+        description="a dot counts when its score is at least this: false cells on dot-free phantoms of medium "
+        "tissue stay under 1.5 per mm2 in red and near 2 in brown (docs/accuracy.md)",
     )
     min_dots: int = Field(
         1,

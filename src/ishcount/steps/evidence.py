@@ -45,6 +45,7 @@ class Model:
     alone: Forest
     among: Forest
     reasons: dict[str, Forest]
+    brown_odds: float  # of being a dot, on tissue over those on the training's slides (docs/model_card.md)
     card: dict[str, Any]
 
 
@@ -56,7 +57,8 @@ def load_model() -> Model | None:
         return None
     content = json.loads(resource.read_text("utf-8"))
     reasons = {name: forest_of(trees) for name, trees in content["reasons"].items()}
-    return Model(forest_of(content["alone"]), forest_of(content["among"]), reasons, content["card"])
+    alone, among = forest_of(content["alone"]), forest_of(content["among"])
+    return Model(alone, among, reasons, float(content["brown_odds"]), content["card"])
 
 
 def training_prevalence(params: EvidenceParams) -> float:
@@ -85,7 +87,8 @@ def score_candidates(
     alone = np.ascontiguousarray(features[:, columns])
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
-    return _sigmoid(model.among.raw(np.concatenate([alone, around], axis=1)))
+    raw = model.among.raw(np.concatenate([alone, around], axis=1))
+    return _sigmoid(raw + np.log(model.brown_odds) * features[:, feature_names.index("is_brown")])
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:
