@@ -28,8 +28,8 @@ class DensityParams(Settings):
         0.9,
         gt=0,
         le=1,
-        description="a dot counts when its score is at least this: false cells on dot-free phantoms of medium "
-        "tissue stay under 1.5 per mm2 in red and near 2 in brown (docs/accuracy.md)",
+        description="a dot counts when its score is at least this: false cells on dot-free phantoms of "
+        "medium tissue stay under 1.5 per mm2 in red and near 2 in brown (docs/accuracy.md)",
     )
     min_dots: int = Field(
         1,

@@ -25,8 +25,8 @@ N_TREES = {"alone": 160, "among": 300}
 LEARNING_RATE = {"alone": 0.12, "among": 0.07}
 LEAVES = 24
 FEATURES_PER_SPLIT = 0.3  # of the evidence, drawn anew for each split: no single clue is leaned on
-# The training's slides hold more pigment than tissue does, and brown scores come out low. The factor makes one
-# cut serve both chromogens: .9 is to brown dots what .8 was (docs/accuracy.md).
+# The training's slides hold more pigment than tissue does, and brown scores come out low. The factor makes
+# one cut serve both chromogens: .9 is to brown dots what .8 was (docs/accuracy.md).
 BROWN_ODDS = 2.25
 REASON_TREES, REASON_LEAVES = 40, 12  # per reason; kinds are easier to tell apart than dots from all of them
 REASON_SLIDES = 240  # a quarter of the slides is enough for that
