@@ -86,7 +86,7 @@ def test_planted_dots_lose_the_colour_detail_that_jpeg_takes_and_keep_their_ligh
 
 
 def test_a_control_of_another_scan_is_refused(blank, tmp_path):
-    rgb, _ = small_slide.draw(700, 600, n_dots=30)
+    rgb, _ = small_slide.draw(1200, 900, n_dots=30)
     control = small_slide.write(tmp_path / "control.tif", rgb, mpp_um=0.5)
     with pytest.raises(UsageError, match="same scan"):
         spike(blank, tmp_path, chromogen="fast_red", positive_control=control)
