@@ -28,7 +28,7 @@ RIGHT = {  # the reasons that are right for a kind; the contract has no words fo
     "melanin_brown": {"melanin"},
     "melanin_black": {"melanin"},
     "melanophage": {"melanin"},
-    "haemosiderin": {"melanin"},
+    "haemosiderin": {"melanin", "size"},  # coarse lumps: half are called by their size
     "red_cell": {"red_cell"},
     "precipitate": {"precipitate"},
     "chromatin": {"haematoxylin"},
