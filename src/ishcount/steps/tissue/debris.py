@@ -42,18 +42,22 @@ def find_dust(od: Array, mask: Mask, *, cell_um: float) -> Mask:
 def find_bubbles(od: Array, *, cell_um: float) -> Mask:
     """Air bubbles: round neutral rims with their inside, bool (h, w); od: float32 (h, w, 3).
 
-    On glass a rim is any neutral line. Over tissue it is what darkens the least absorbing channel too, which
-    no dye of tissue does, and must be thin.
+    On glass a rim is any neutral line about more glass than tissue. Over tissue it is what darkens the least
+    absorbing channel too, which no dye of tissue does; it must be thin and have tissue around it. So the edge
+    of a section is no rim, pale or dark.
     """
     found = np.zeros(od.shape[:2], np.bool_)
     share = np.maximum(od, 0) / np.maximum(np.maximum(od, 0).sum(axis=-1, keepdims=True), 1e-3)
-    on_glass = (od.mean(axis=-1) > RIM_OD) & (np.ptp(share, axis=-1) < 0.12)
+    absorbs, neutral = od.mean(axis=-1) > RIM_OD, np.ptp(share, axis=-1) < 0.12
     least = od.min(axis=-1).astype(np.float32)
     levels = np.clip(np.rint(least * 200), 0, 255).astype(np.uint8)
     side = 2 * round(BUBBLE_UM[0] / cell_um) + 1
     usual = cv2.medianBlur(levels, max(3, min(side, 255))).astype(np.float32) / 200
     over_tissue = ndimage.binary_closing(least - usual > DARK_RIM_OD, np.ones((3, 3)))
-    for rim, fullest in ((on_glass, MAX_RING_FILL), (over_tissue, MAX_THIN_FILL)):
+    for rim, fullest, in_tissue in (
+        (absorbs & neutral, MAX_RING_FILL, False),
+        (over_tissue, MAX_THIN_FILL, True),
+    ):
         labels, _ = ndimage.label(rim, structure=np.ones((3, 3), int))
         for place, box in enumerate(ndimage.find_objects(labels), start=1):
             height, width = (part.stop - part.start for part in box)
@@ -64,9 +68,23 @@ def find_bubbles(od: Array, *, cell_um: float) -> Mask:
             disc = ndimage.binary_fill_holes(ring)
             # A filled circle, or an ellipse along the grid, covers pi/4 of its box.
             round_enough = 0.66 <= disc.mean() <= 0.88
-            if round_enough and ring.sum() < fullest * disc.sum() and _at_the_rim(ring, disc):
+            if in_tissue:
+                at_home = _around(absorbs, box, disc).mean() > 0.5
+            else:
+                at_home = absorbs[box][disc].mean() < 0.5
+            if at_home and round_enough and ring.sum() < fullest * disc.sum() and _at_the_rim(ring, disc):
                 found[box] |= disc
     return found
+
+
+def _around(values: Mask, box: Any, disc: Mask) -> Mask:
+    """`values` within three cells outside a disc in its box, (n,); none where the picture ends."""
+    grown = np.pad(disc, 3)
+    band = ndimage.binary_dilation(grown, np.ones((3, 3)), iterations=3) & ~grown
+    y, x = np.nonzero(band)
+    y, x = y + box[0].start - 3, x + box[1].start - 3
+    seen = (y >= 0) & (x >= 0) & (y < values.shape[0]) & (x < values.shape[1])
+    return np.asarray(values[y[seen], x[seen]])
 
 
 def _at_the_rim(ring: Mask, disc: Mask) -> bool:
