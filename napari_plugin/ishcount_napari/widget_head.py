@@ -94,6 +94,10 @@ class Head(QWidget):
             f"automatic {found.tally.n_positive_automatic:,} positive &nbsp;&middot;&nbsp; "
             f"{number(found.automatic_per_mm2)} /mm\u00b2"
         )
+        self.detail.setToolTip(
+            "Exact Poisson interval of this section. The report's is about another section of the lesion: wider, "
+            "or not estimable."
+        )
         verdict, reason = session.verdict
         self.verdict.setCurrentIndex(max(0, self.verdict.findData(verdict)))
         if reason:
