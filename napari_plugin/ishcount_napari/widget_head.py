@@ -95,8 +95,8 @@ class Head(QWidget):
             f"{number(found.automatic_per_mm2)} /mm\u00b2"
         )
         self.detail.setToolTip(
-            "Exact Poisson interval of this section. The report's is about another section of the lesion: wider, "
-            "or not estimable."
+            "Exact Poisson interval of this section. The report's is about another section of the lesion: "
+            "wider, or not estimable."
         )
         verdict, reason = session.verdict
         self.verdict.setCurrentIndex(max(0, self.verdict.findData(verdict)))
