@@ -61,9 +61,20 @@ def load_model() -> Model | None:
     return Model(alone, among, reasons, float(content["brown_odds"]), content["card"])
 
 
+def _chosen(params: EvidenceParams) -> Model | None:
+    """The model, where it is to judge and there is one."""
+    return load_model() if params.judge == "model" else None
+
+
+def _as_learned(model: Model, features: Float, feature_names: tuple[str, ...]) -> Float:
+    """The columns a model was learned on, in its order."""
+    columns = [feature_names.index(name) for name in model.alone.feature_names]
+    return np.ascontiguousarray(features[:, columns])
+
+
 def training_prevalence(params: EvidenceParams) -> float:
     """Share of cells that were positive where the scores were calibrated; 0.5 for the rule."""
-    model = load_model() if params.judge == "model" else None
+    model = _chosen(params)
     return float(model.card["cell_prevalence"]) if model else 0.5
 
 
@@ -80,11 +91,10 @@ def score_candidates(
     features (n, n_features); x, y in pixels, ordered by row then column. A score is final where all
     candidates within `CONTEXT_UM` were given.
     """
-    model = load_model() if params.judge == "model" else None
+    model = _chosen(params)
     if model is None:
         return rule_score(features, feature_names)
-    columns = [feature_names.index(name) for name in model.alone.feature_names]
-    alone = np.ascontiguousarray(features[:, columns])
+    alone = _as_learned(model, features, feature_names)
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
     raw = model.among.raw(np.concatenate([alone, around], axis=1))
@@ -116,11 +126,10 @@ def reject_reasons(
     features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()
 ) -> npt.NDArray[np.str_]:
     """What each candidate looks most like if it is not a dot (`core.tables.DOT_REASONS`), str (n,)."""
-    model = load_model() if params.judge == "model" else None
+    model = _chosen(params)
     if model is None:
         return rule_reasons(features, feature_names)
-    columns = [feature_names.index(name) for name in model.alone.feature_names]
-    alone = np.ascontiguousarray(features[:, columns])
+    alone = _as_learned(model, features, feature_names)
     likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()], axis=1)
     return np.asarray(np.array(list(model.reasons))[likeness.argmax(axis=1)])
 

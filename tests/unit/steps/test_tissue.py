@@ -269,3 +269,18 @@ def test_an_air_bubble_over_tissue_is_no_tissue_and_nuclei_are_no_bubble() -> No
     ]
     assert (kinds[0][disc] == RegionKind.BUBBLE).mean() > 0.95
     assert not (kinds[1] == RegionKind.BUBBLE).any()
+
+
+def test_the_pale_edge_of_a_round_section_is_no_bubble() -> None:
+    od = np.zeros((240, 300, 3), np.float32)
+    edge, inside = (
+        cv2.ellipse(np.zeros((240, 300), np.uint8), (150, 120), axes, 0, 0, 360, 1, -1) > 0
+        for axes in ((110, 95), (104, 89))
+    )
+    od[edge] = 0.12
+    od[inside] = 0.3 * np.array([0.65, 0.70, 0.29])
+    rng = np.random.default_rng(7)
+    overview = np.clip(np.rint(245 * 10.0**-od + rng.normal(0, 0.4, od.shape)), 0, 255).astype(np.uint8)
+    found = find_tissue(overview, np.ones((240, 300), bool), PixelSize(1, 1), 4, width_px=1200, height_px=960)
+    assert not (found.kind == RegionKind.BUBBLE).any()
+    assert (found.kind[inside] == RegionKind.TISSUE).mean() > 0.95

@@ -68,11 +68,10 @@ def find_bubbles(od: Array, *, cell_um: float) -> Mask:
             disc = ndimage.binary_fill_holes(ring)
             # A filled circle, or an ellipse along the grid, covers pi/4 of its box.
             round_enough = 0.66 <= disc.mean() <= 0.88
-            if in_tissue:
-                at_home = _around(absorbs, box, disc).mean() > 0.5
-            else:
-                at_home = absorbs[box][disc].mean() < 0.5
-            if at_home and round_enough and ring.sum() < fullest * disc.sum() and _at_the_rim(ring, disc):
+            if not round_enough or ring.sum() >= fullest * disc.sum() or not _at_the_rim(ring, disc):
+                continue
+            beside = _around(absorbs, box, disc) if in_tissue else ~absorbs[box][disc]
+            if beside.mean() > 0.5:
                 found[box] |= disc
     return found
 
