@@ -137,8 +137,9 @@ def test_effect_sizes_equal_r(name: str) -> None:
     found = effects.hedges_g(x, y)
     close(found["estimate"], tests["hedges_g"].get("g"), 1e-8)
     close(found.get("cohens_d"), tests["cohens_d_pooled"].get("d"), 1e-8)
-    # effectsize finds these limits by a minimiser that stops near 1e-7; ours solve the equation
-    close(found["ci"], tests["hedges_g"].get("ci"), 1e-6)
+    # effectsize's search for these limits stops up to 3.3e-7 away from what R's own root finder gives, which
+    # ours equal within 1e-10 (test_stats_reference_more.py)
+    close(found["ci"], tests["hedges_g"].get("ci"), 4e-7)
 
 
 @pytest.mark.parametrize("name", TWO_GROUPS)
