@@ -39,37 +39,73 @@ def neighbour_evidence(
 
 
 @njit
+def strips(x: Any, reach: Any) -> Any:
+    """Places (m,) of the points about each vertical strip of `reach` px, in their order, and where each begins.
+
+    Strip s holds the points with x // reach == s and, beside them, those of the strips left and right of it:
+    all that lie within `reach` of one of its own.
+    """
+    n_strips = x.max() // reach + 1 if len(x) else 0
+    bounds = np.zeros(n_strips + 1, np.int64)
+    for i in range(len(x)):
+        own = x[i] // reach
+        for strip in range(max(0, own - 1), min(n_strips, own + 2)):
+            bounds[strip + 1] += 1
+    bounds = np.cumsum(bounds)
+    room, places = bounds[:-1].copy(), np.empty(bounds[-1], np.int64)
+    for i in range(len(x)):
+        own = x[i] // reach
+        for strip in range(max(0, own - 1), min(n_strips, own + 2)):
+            places[room[strip]] = i
+            room[strip] += 1
+    return places, bounds
+
+
+@njit
 def _gather(
     x: Any, y: Any, contrast: Any, logit: Any, reaches: Any, likely: Any, unlikely: Any, out: Any
 ) -> Any:
-    n, far = len(x), reaches[-1]
-    n_reaches = len(reaches)
+    far = int(reaches[-1])  # distances squared are whole numbers
+    limits = (reaches * reaches).astype(np.int64)
+    n_reaches, limit, width = len(reaches), limits[-1], max(far, 1)
     sums = np.zeros((n_reaches, 7))  # n, sum, highest, likely, dark unlikely, weighted sum, weight
-    first = 0
-    for i in range(n):
-        sums[:] = 0
-        sums[:, 2] = -MAX_LOGIT
-        while y[first] < y[i] - far:
-            first += 1
-        for j in range(first, n):
-            if y[j] > y[i] + far:
-                break
-            squared = float(y[j] - y[i]) ** 2 + float(x[j] - x[i]) ** 2
-            if j == i or squared > far * far:
+    places, bounds = strips(x, width)
+    near_x, near_y, near_logit, near_contrast = x[places], y[places], logit[places], contrast[places]
+    for strip in range(len(bounds) - 1):
+        first = bounds[strip]
+        for i in range(bounds[strip], bounds[strip + 1]):
+            at_x, at_y = np.int64(near_x[i]), np.int64(near_y[i])
+            if at_x // width != strip:
                 continue
-            for k in range(n_reaches):
-                if squared <= reaches[k] * reaches[k]:
-                    sums[k, 0] += 1
-                    sums[k, 1] += logit[j]
-                    sums[k, 2] = max(sums[k, 2], logit[j])
-                    sums[k, 3] += logit[j] > likely
-                    sums[k, 4] += (logit[j] < unlikely) & (contrast[j] >= DARK_OD)
-                    sums[k, 5] += logit[j] * contrast[j]
-                    sums[k, 6] += contrast[j]
-        for k in range(n_reaches):
-            column = 1 + 6 * k
-            out[i, column] = sums[k, 0]
-            out[i, column + 1] = sums[k, 1] / sums[k, 0] if sums[k, 0] else 0.0
-            for m in range(2, 5):
-                out[i, column + m] = sums[k, m]
-            out[i, column + 5] = sums[k, 5] / sums[k, 6] if sums[k, 6] > 0 else 0.0
+            sums[:] = 0
+            sums[:, 2] = -MAX_LOGIT
+            while near_y[first] < at_y - far:
+                first += 1
+            for j in range(first, bounds[strip + 1]):
+                if near_y[j] > at_y + far:
+                    break
+                squared = (near_y[j] - at_y) ** 2 + (near_x[j] - at_x) ** 2
+                if j == i or squared > limit:
+                    continue
+                for k in range(n_reaches):
+                    if squared <= limits[k]:
+                        sums[k, 0] += 1
+                        sums[k, 1] += near_logit[j]
+                        sums[k, 2] = max(sums[k, 2], near_logit[j])
+                        sums[k, 3] += near_logit[j] > likely
+                        sums[k, 4] += (near_logit[j] < unlikely) & (near_contrast[j] >= DARK_OD)
+                        sums[k, 5] += near_logit[j] * near_contrast[j]
+                        sums[k, 6] += near_contrast[j]
+            _write(sums, out[places[i]])
+
+
+@njit
+def _write(sums: Any, row: Any) -> Any:
+    """Counts and means of each reach as columns."""
+    for k in range(len(sums)):
+        column = 1 + 6 * k
+        row[column] = sums[k, 0]
+        row[column + 1] = sums[k, 1] / sums[k, 0] if sums[k, 0] else 0.0
+        for m in range(2, 5):
+            row[column + m] = sums[k, m]
+        row[column + 5] = sums[k, 5] / sums[k, 6] if sums[k, 6] > 0 else 0.0

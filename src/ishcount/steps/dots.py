@@ -18,6 +18,7 @@ from pydantic import Field
 
 from ishcount.core.compiled import njit
 from ishcount.core.geometry import Region
+from ishcount.core.neighbours import strips
 from ishcount.core.optical_density import LEVELS_PER_OD
 from ishcount.core.rings import ring_sums, rings
 from ishcount.core.settings import Settings
@@ -337,48 +338,49 @@ def _surroundings(grid_planes: Any, factor: Any, ys: Any, xs: Any, halves: Any, 
 def _neighbours(ys: Any, xs: Any, mpp: Any, features: Any, near_columns: Any, around_columns: Any) -> Any:
     """Counts and mean evidence of the candidates within 3 um, and of the dark ones within 12 um.
 
-    Candidates are ordered by row and column, and added up in that order. `low` is the first candidate of each
-    row that is not too far left; it only moves right while candidates of one row are looked at.
+    Candidates are ordered by row and column, and added up in that order.
     """
-    near_reach, reach = NEIGHBOUR_UM / mpp, AROUND_UM / mpp
-    n = len(ys)
-    rows = np.int64(ys[-1]) + 1 if n else 0
-    row_first = np.searchsorted(ys, np.arange(rows + 1))
-    low = row_first[:-1].copy()
-    means = np.zeros((2, 4))
-    for i in range(n):
-        y, x = np.int64(ys[i]), np.int64(xs[i])
-        top, bottom = max(0, int(np.ceil(y - reach))), min(rows, int(y + reach) + 1)
-        if i == 0 or ys[i - 1] != ys[i]:
-            low[top:bottom] = row_first[top:bottom]
-        near = nearest = around = dark = 0
-        means[:] = 0
-        for row in range(top, bottom):
-            end = row_first[row + 1]
-            while low[row] < end and xs[low[row]] < x - reach:
-                low[row] += 1
-            for j in range(low[row], end):
-                if xs[j] > x + reach:
+    reach = AROUND_UM / mpp
+    limit, near_limit = int(reach * reach), int((NEIGHBOUR_UM / mpp) ** 2)  # of whole numbers
+    nearest_limit = int((NEIGHBOUR_UM / mpp) ** 2 / 4)
+    far = max(int(reach), 1)
+    places, bounds = strips(xs, far)
+    near_x, near_y = xs[places], ys[places]
+    values = np.empty((len(places), 8), np.float32)
+    for i in range(len(places)):
+        for k in range(4):
+            values[i, k] = features[places[i], near_columns[k]]
+            values[i, 4 + k] = features[places[i], around_columns[(k + 1) % 4]]
+    means = np.zeros(8)
+    for strip in range(len(bounds) - 1):
+        first = bounds[strip]
+        for i in range(bounds[strip], bounds[strip + 1]):
+            x, y = np.int64(near_x[i]), np.int64(near_y[i])
+            if x // far != strip:
+                continue
+            near = nearest = around = dark = 0
+            means[:] = 0
+            while near_y[first] < y - far:
+                first += 1
+            for j in range(first, bounds[strip + 1]):
+                if near_y[j] > y + far:
                     break
-                squared = float(ys[j] - y) ** 2 + float(xs[j] - x) ** 2
-                if j == i or squared > reach * reach:
+                squared = (near_y[j] - y) ** 2 + (near_x[j] - x) ** 2
+                if j == i or squared > limit:
                     continue
                 around += 1
-                if features[j, around_columns[0]] >= DARK_OD:
+                if values[j, 7] >= DARK_OD:
                     dark += 1
-                    means[1, 0] += features[j, around_columns[1]]
-                    means[1, 1] += features[j, around_columns[2]]
-                    means[1, 2] += features[j, around_columns[3]]
-                    means[1, 3] += features[j, around_columns[0]]
-                if squared <= near_reach * near_reach:
+                    for k in range(4, 8):
+                        means[k] += values[j, k]
+                if squared <= near_limit:
                     near += 1
-                    nearest += squared <= near_reach * near_reach / 4
+                    nearest += squared <= nearest_limit
                     for k in range(4):
-                        means[0, k] += features[j, near_columns[k]]
-        features[i, near_columns[4]] = nearest
-        features[i, near_columns[4] + 1] = near
-        features[i, around_columns[4]] = around
-        features[i, around_columns[4] + 1] = dark
-        for k in range(4):
-            features[i, near_columns[4] + 2 + k] = means[0, k] / near if near else 0.0
-            features[i, around_columns[4] + 2 + k] = means[1, k] / dark if dark else 0.0
+                        means[k] += values[j, k]
+            row = features[places[i]]
+            row[near_columns[4]], row[near_columns[4] + 1] = nearest, near
+            row[around_columns[4]], row[around_columns[4] + 1] = around, dark
+            for k in range(4):
+                row[near_columns[4] + 2 + k] = means[k] / near if near else 0.0
+                row[around_columns[4] + 2 + k] = means[4 + k] / dark if dark else 0.0
