@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_study.py [--patients 12] [--workers N] [--keep FOLDER] [--figure FILE.png]
 
-Draws slides of 2 mm2 for EM and normal patients, one per patient and marker, and two blank
-(dapB) slides per group; counts them with `ishcount study` as a user would; prints environment, truth and
+Draws slides of 2 mm2 for EM and normal patients, one per patient and marker (IFNG as Fast Red, IL15 as DAB),
+and four blank (dapB) slides per group and dye; counts them with `ishcount study` as a user would; prints environment, truth and
 measured densities, P values, false cells and verdicts. Two studies:
 
 planted  Patients have the densities of the published study as far as they can be known (reference sets C01
@@ -53,7 +53,7 @@ from ishcount.truth.simulate.writer import write_phantom
 
 CASES = Path(__file__).parents[1] / "golden" / "stats_cases.json"
 REFERENCE = {"IFNG": "C01_paper_like_IFNG", "IL15": "C02_paper_like_IL15"}
-MARKERS = ("IFNG:fast_red", "IL15:fast_red")
+MARKERS = ("IFNG:fast_red", "IL15:dab")
 GROUPS = ("EM", "normal")
 WIDTH_UM, HEIGHT_UM = 1600.0, 1250.0  # of the image: about 1.45 mm2 of it are tissue
 STUDIES = ("planted", "null")
@@ -61,6 +61,7 @@ FIRST_SEED = 9500
 STATE = {"EM": "inflamed", "normal": "normal"}
 PIGMENT = {"EM": (0.6, 1.0), "normal": (0.0, 0.3)}
 N_BATCHES = 2
+N_BLANKS = 4  # per group and dye
 ALPHA = 0.05
 
 
@@ -107,7 +108,7 @@ def plan(study: str, n_patients: int, markers: dict[str, str]) -> list[Slide]:
                 add(group, number, marker, chromogen, float(values[index]))
     for chromogen in sorted(set(markers.values())):
         for group in GROUPS:
-            for number in range(min(N_BATCHES, n_patients)):
+            for number in range(min(N_BLANKS, n_patients)):
                 add(group, number, "dapB", chromogen, None)
     return found
 
@@ -280,7 +281,7 @@ def main() -> int:
         nargs="+",
         default=list(MARKERS),
         metavar="NAME:DYE",
-        help="default IFNG:fast_red IL15:fast_red",
+        help="default IFNG:fast_red IL15:dab",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder that keeps slides and results")

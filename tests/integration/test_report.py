@@ -11,7 +11,9 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from ishcount.cli.app import app
 from ishcount.core.errors import UsageError
 from ishcount.report.write import write_comparison, write_report
 from tests.study_folder import SHEET, make_study
@@ -83,6 +85,35 @@ def test_the_workbooks_densities_equal_the_table(study: Path) -> None:
     pd.testing.assert_series_equal(
         written["positive_per_mm2"], table["positive_per_mm2"], check_exact=False, rtol=1e-15
     )
+
+
+def test_the_sensitivity_sheet_begins_with_the_answer_at_every_number_of_copies(study: Path) -> None:
+    sheet = pd.read_excel(study / "densities.xlsx", sheet_name="Sensitivity")
+    tried = json.loads((study / "statistics.json").read_text())["least_copies"]
+    first = sheet.iloc[: len(tried)]
+    assert tried
+    assert first["slide_id"].isna().all()
+    assert sheet["slide_id"].iloc[len(tried) :].notna().all()
+    assert first["min_dots"].tolist() == [entry["min_dots"] for entry in tried]
+    known = [entry["p"] is not None for entry in tried]
+    assert first["p"].notna().tolist() == known
+    assert first["p"].dropna().tolist() == pytest.approx([e["p"] for e in tried if e["p"] is not None])
+    assert ["used" in text for text in first["remark"].fillna("")] == [entry["is_used"] for entry in tried]
+
+
+@pytest.mark.parametrize("name", ["densities.xlsx", "densities.csv", "densities.parquet"])
+def test_compare_reads_every_table_of_densities_that_is_written(
+    study: Path, tmp_path: Path, name: str
+) -> None:
+    done = CliRunner().invoke(
+        app, ["compare", str(study / name), "-o", str(tmp_path), "--case", "EM", "--control", "normal"]
+    )
+    assert done.exit_code == 0, done.output
+    ours, theirs = (
+        json.loads((folder / "statistics.json").read_text())["comparisons"] for folder in (study, tmp_path)
+    )
+    assert [c["p_primary"] for c in theirs] == pytest.approx([c["p_primary"] for c in ours], rel=1e-12)
+    assert [c["mean_case"] for c in theirs] == pytest.approx([c["mean_case"] for c in ours], rel=1e-12)
 
 
 def test_the_answer_stands_before_everything_else(study: Path) -> None:

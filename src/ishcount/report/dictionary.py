@@ -112,6 +112,11 @@ COLUMNS: dict[str, Column] = {
     "dot_cut": Column("0-1", "least score at which a dot counts", "precise"),
     "min_dots": Column("copies", "copies that make a cell positive", _COUNT),
     "ownership": Column("", "rule by which a dot is given to a cell", _NAME),
+    "mean_case": Column(_PER_MM2, "mean of the case group's patients by this rule", _DENSITY),
+    "mean_control": Column(_PER_MM2, "mean of the control group's patients by this rule", _DENSITY),
+    "false_per_mm2": Column(_PER_MM2, "positive cells of the negative controls by this rule", _DENSITY),
+    "false_upper_per_mm2": Column(_PER_MM2, "its upper 95 % limit", _DENSITY),
+    "remark": Column("", "the rule used, the one blanks ask for, or why a number is missing", _NAME),
     # Parameters and Dictionary
     "parameter": Column("", "dotted name, as in params.toml", _NAME),
     "value": Column("", "value used", _NAME),

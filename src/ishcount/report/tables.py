@@ -17,6 +17,10 @@ QC_FIRST = (
 SENSITIVITY = (
     "slide_id", "marker", "dot_cut", "min_dots", "ownership", "n_positive", "positive_per_mm2",
 )  # fmt: skip
+OF_THE_ANSWER = (
+    "slide_id", "marker", "min_dots", "mean_case", "mean_control", "estimate", "low", "high", "p",
+    "false_per_mm2", "false_upper_per_mm2", "remark",
+)  # fmt: skip
 
 
 def qc_table(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -51,6 +55,25 @@ def sensitivity_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         for point in result.get("sensitivity") or []
     ]
     return pd.DataFrame(rows, columns=list(SENSITIVITY))
+
+
+def answers_by_copies(tried: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per marker and rule of `least_copies.copies_tried`: what the primary answer would have been.
+
+    `slide_id` is empty: these rows are of the study. `min_dots` is empty where each batch has its own number,
+    which `remark` then names.
+    """
+    rows = []
+    for entry in tried:
+        rule = ", ".join(f"{number} copies in {name}" for name, number in entry["by_batch"].items())
+        asked = "asked for by the blanks" if entry["is_derived"] else ""
+        said = ("used" if entry["is_used"] else "", rule, asked, entry["reason"] or "")
+        low, high = entry["ci"] or (None, None)
+        own = {name: entry[name] for name in OF_THE_ANSWER if name in entry}
+        extra = {"low": low, "high": high, "false_upper_per_mm2": entry["upper_limit"]}
+        rows.append(own | extra | {"remark": "; ".join(filter(None, said))})
+    kinds = dict.fromkeys(OF_THE_ANSWER[3:-1], "float64") | {"min_dots": "Int64"}
+    return pd.DataFrame(rows, columns=list(OF_THE_ANSWER)).astype(kinds)
 
 
 def _plain(value: Any) -> Any:

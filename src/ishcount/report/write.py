@@ -25,7 +25,7 @@ from ishcount.report.html import write_html
 from ishcount.report.least_copies import copies_tried
 from ishcount.report.pdf import write_pdf
 from ishcount.report.statistics_table import statistics_table
-from ishcount.report.tables import qc_table, sensitivity_table
+from ishcount.report.tables import answers_by_copies, qc_table, sensitivity_table
 from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
 from ishcount.result import StudyResult, load_result
 from ishcount.review.audited import write_audits
@@ -232,15 +232,19 @@ def _write_workbook(path: Path, inputs: _Inputs, report: Report, figures: Sequen
         sheets.append(Sheet("Statistics", statistics_table(inputs.statistics), frozen=2))
         sheets.append(Sheet("Controls", pd.json_normalize(list(inputs.statistics["controls"]))))
     if inputs.summaries:
-        sheets += [
-            Sheet("QC", qc_table(inputs.summaries)),
-            Sheet("Sensitivity", sensitivity_table(inputs.summaries), 2),
-        ]
+        sheets += [Sheet("QC", qc_table(inputs.summaries)), Sheet("Sensitivity", _sensitivity(inputs), 2)]
     sheets.append(Sheet("Parameters", parameters_table(inputs.params)))
     lines = [f"{answer.finding}. {' '.join(answer.sentences)}" for answer in report.answers]
     lines += [f"{doubt.level.capitalize()}: {doubt.text}" for doubt in report.doubts]
     front = Front(report.title, lines or [report.without_answer], figures[0].png if figures else None)
     write_workbook(path, sheets, front=front, created=inputs.date or UNKNOWN)
+
+
+def _sensitivity(inputs: _Inputs) -> pd.DataFrame:
+    """What the answer would be at other numbers of copies, then what every slide would be."""
+    tried = answers_by_copies((inputs.statistics or {}).get("least_copies") or [])
+    slides = sensitivity_table(inputs.summaries)
+    return pd.concat([tried, slides])[list(dict.fromkeys([*slides, *tried]))] if len(tried) else slides
 
 
 def _as_densities(table: pd.DataFrame) -> pd.DataFrame:

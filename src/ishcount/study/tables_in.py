@@ -9,21 +9,14 @@ import pandas as pd
 
 from ishcount.core.errors import UsageError
 from ishcount.core.files import plain_text
+from ishcount.core.tables import DENSITIES
 from ishcount.study.sheet_file import read_records
 
-TEXT = {
-    "slide_id",
-    "patient",
-    "group",
-    "marker",
-    "chromogen",
-    "role",
-    "compartment",
-    "pair",
-    "batch",
-    "slide",
-}
+TEXT = {name for name, kind in DENSITIES.items() if kind == "string"} | {"pair", "batch", "slide"}
 """Columns that stay text even where every cell looks like a number."""
+YES_OR_NO = {name for name, kind in DENSITIES.items() if kind == "boolean"}
+"""Columns of truth values, written as words in CSV and XLSX."""
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def read_densities(path: Path) -> pd.DataFrame:
@@ -45,14 +38,16 @@ def read_densities(path: Path) -> pd.DataFrame:
         raise UsageError(f"{path.name} has more than one column {twice!r}; keep one of them")
     table = pd.DataFrame([cells for _, cells in records], columns=[plain_text(name) for name in header])
     for name in table.columns:
-        table[name] = _typed(table[name], is_text=name in TEXT, where=path.name)
+        table[name] = _typed(table[name])
     return table
 
 
-def _typed(column: pd.Series[Any], *, is_text: bool, where: str) -> pd.Series[Any]:
+def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     filled = column.where(column != "", None)
-    if is_text:
+    if column.name in TEXT:
         return filled.astype("string")
+    if column.name in YES_OR_NO:
+        return filled.str.casefold().map(TRUTH).astype("boolean")
     try:
         return pd.to_numeric(filled)
     except (ValueError, TypeError):
