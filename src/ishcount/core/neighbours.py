@@ -87,15 +87,18 @@ def _gather(
                 squared = (near_y[j] - at_y) ** 2 + (near_x[j] - at_x) ** 2
                 if j == i or squared > limit:
                     continue
-                for k in range(n_reaches):
-                    if squared <= limits[k]:
-                        sums[k, 0] += 1
-                        sums[k, 1] += near_logit[j]
-                        sums[k, 2] = max(sums[k, 2], near_logit[j])
-                        sums[k, 3] += near_logit[j] > likely
-                        sums[k, 4] += (near_logit[j] < unlikely) & (near_contrast[j] >= DARK_OD)
-                        sums[k, 5] += near_logit[j] * near_contrast[j]
-                        sums[k, 6] += near_contrast[j]
+                odds, dark = near_logit[j], near_contrast[j]
+                is_likely, is_unlikely = odds > likely, (odds < unlikely) & (dark >= DARK_OD)
+                for k in range(n_reaches - 1, -1, -1):
+                    if squared > limits[k]:
+                        break
+                    sums[k, 0] += 1
+                    sums[k, 1] += odds
+                    sums[k, 2] = max(sums[k, 2], odds)
+                    sums[k, 3] += is_likely
+                    sums[k, 4] += is_unlikely
+                    sums[k, 5] += odds * dark
+                    sums[k, 6] += dark
             _write(sums, out[places[i]])
 
 

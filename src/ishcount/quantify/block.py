@@ -160,7 +160,7 @@ def _owned_dots(found: Candidates, block: Block, plan: Plan, tissue: TissueMap, 
     score = scores[owned]
     reasons = reject_reasons(found.features[owned], FEATURE_NAMES, job.params.evidence)
     wide = found.area_um2[owned] > job.params.evidence.max_candidate_area_um2
-    score[wide], reasons[wide] = 0, "size"
+    score[wide], reasons[wide] = 0, DOT_REASONS.index("size")
     return {
         "x_px": x[owned].astype(np.int32),
         "y_px": y[owned].astype(np.int32),
@@ -170,5 +170,5 @@ def _owned_dots(found: Candidates, block: Block, plan: Plan, tissue: TissueMap, 
         "peak_od": found.peak_od[owned],
         "integrated_od": found.integrated_od[owned],
         "score": score,
-        "reason": np.array([DOT_REASONS.index(reason) for reason in reasons], np.uint8),
+        "reason": reasons,
     }

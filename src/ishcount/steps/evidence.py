@@ -20,6 +20,7 @@ from pydantic import Field
 from ishcount.core.forest import Forest, forest_of
 from ishcount.core.neighbours import REACHES_UM, neighbour_evidence
 from ishcount.core.settings import Settings
+from ishcount.core.tables import DOT_REASONS
 
 Float = npt.NDArray[np.float32]
 MODEL_FILE = "dot_model.json"
@@ -68,6 +69,8 @@ def _chosen(params: EvidenceParams) -> Model | None:
 
 def _as_learned(model: Model, features: Float, feature_names: tuple[str, ...]) -> Float:
     """The columns a model was learned on, in its order."""
+    if model.alone.feature_names == feature_names:
+        return np.ascontiguousarray(features)
     columns = [feature_names.index(name) for name in model.alone.feature_names]
     return np.ascontiguousarray(features[:, columns])
 
@@ -124,14 +127,15 @@ def _sigmoid(raw: npt.NDArray[np.float64]) -> Float:
 
 def reject_reasons(
     features: Float, feature_names: tuple[str, ...], params: EvidenceParams = EvidenceParams()
-) -> npt.NDArray[np.str_]:
-    """What each candidate looks most like if it is not a dot (`core.tables.DOT_REASONS`), str (n,)."""
+) -> npt.NDArray[np.uint8]:
+    """What each candidate looks most like if it is not a dot: places in `core.tables.DOT_REASONS`, (n,)."""
     model = _chosen(params)
     if model is None:
-        return rule_reasons(features, feature_names)
+        words = rule_reasons(features, feature_names)
+        return np.array([DOT_REASONS.index(word) for word in words], np.uint8)
     alone = _as_learned(model, features, feature_names)
-    likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()], axis=1)
-    return np.asarray(np.array(list(model.reasons))[likeness.argmax(axis=1)])
+    likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()])
+    return np.array([DOT_REASONS.index(word) for word in model.reasons], np.uint8)[likeness.argmax(axis=0)]
 
 
 def rule_reasons(features: Float, feature_names: tuple[str, ...]) -> npt.NDArray[np.str_]:
