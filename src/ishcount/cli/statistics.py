@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ishcount.cli.options import AsJson, Case, Control
-from ishcount.cli.say import number, plain, say, say_json, table
+from ishcount.cli.say import note, number, plain, say, say_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,8 +64,10 @@ def compare(
 
 def say_answers(statistics: Mapping[str, Any]) -> None:
     """The answer per marker in words, and what the paper would have printed where that is asked."""
-    from ishcount.report.answers import answers
+    from ishcount.report.answers import answers, in_no_number
 
+    for doubt in in_no_number(statistics):
+        note(f"ishcount: {plain(doubt.text)}")
     for answer in answers(statistics):
         say(answer.finding)
         for sentence in answer.sentences:

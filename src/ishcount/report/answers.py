@@ -46,13 +46,13 @@ def _answer(comparison: Mapping[str, Any]) -> Answer:
     measure = in_words(comparison["measure"])
     groups = [_group(comparison, "case", case)]
     if comparison["control"] is None:
-        return Answer(marker, f"{marker}: one group, nothing to compare", (f"{groups[0]} {measure}.",))
+        return _one_group(comparison, f"Mean {measure}: {groups[0]}.")
     groups.append(_group(comparison, "control", control))
     test = comparison["tests"][comparison["primary"]]
     sentences = [f"Mean {measure}: {groups[0]}; {groups[1]}."]
     if test["p"] is None:
         sentences.append(f"The primary test could not be done: {test['reason']}.")
-        return Answer(marker, f"{marker}: no test possible", tuple(sentences))
+        return Answer(marker, f"{marker}: no test possible", (*sentences, *_beside(comparison)))
     holm = comparison["p_holm"]
     adjusted = (
         f"; Holm-adjusted over markers, {format_p(holm)}" if holm is not None and holm != test["p"] else ""
@@ -61,14 +61,52 @@ def _answer(comparison: Mapping[str, Any]) -> Answer:
         f"Difference of means ({case} minus {control}): {format_estimate(test['estimate'], test['ci'])}, "
         f"{format_p(test['p'])}{adjusted} ({in_words(comparison['primary'])}, the primary test)."
     )
-    return Answer(marker, _finding(comparison, test), tuple(sentences))
+    return Answer(marker, _finding(comparison, test), (*sentences, *_beside(comparison)))
+
+
+def _one_group(comparison: Mapping[str, Any], mean: str) -> Answer:
+    """The change within patients, where rows before and during treatment allow it."""
+    marker, test = str(comparison["marker"]), comparison["tests"].get("sign_flip") or {}
+    if not test.get("n_pairs"):
+        return Answer(marker, f"{marker}: one group, nothing to compare", (mean,))
+    sentences = (mean, *_beside(comparison))
+    if test["p"] is None:
+        return Answer(marker, f"{marker}: no test possible", sentences)
+    told = "no change shown between before and during treatment"
+    if test["p"] < 0.05:
+        told = f"{'more' if test['estimate'] > 0 else 'fewer'} positive cells during than before treatment"
+    return Answer(marker, f"{marker}: {told} ({format_p(test['p'])})", sentences)
+
+
+def _beside(comparison: Mapping[str, Any]) -> list[str]:
+    """What stands beside two groups: pairs within patients, and further groups."""
+    tests, found = comparison["tests"], []
+    change = tests.get("sign_flip") or {}
+    if change.get("n_pairs"):
+        told = f"Within patients (during minus before, {change['n_pairs']} pairs)"
+        if change["p"] is None:
+            found.append(f"{told}: no test possible, {change['reason']}.")
+        else:
+            mean = format_estimate(change["estimate"], change["ci"])
+            found.append(f"{told}: mean change {mean}, {format_p(change['p'])} ({in_words('sign_flip')}).")
+    anova, ranks = (tests.get(name) or {} for name in ("welch_anova", "kruskal"))
+    if anova.get("groups"):
+        found.append(
+            f"All {len(anova['groups'])} groups: {in_words('welch_anova')}, {format_p(anova['p'])}; "
+            f"{in_words('kruskal')}, {format_p(ranks['p'])}; every pair is in the table."
+        )
+    return found
 
 
 def _group(comparison: Mapping[str, Any], side: str, name: str) -> str:
     n, zeros = comparison[f"n_{side}"], comparison[f"n_zero_{side}"]
     mean = format_estimate(comparison[f"mean_{side}"], comparison[f"mean_{side}_ci"])
     median = format_number(comparison[f"median_{side}"])
-    return f"{name} {mean}, median {median} (n = {n} patients, {zeros} at 0)"
+    limits = comparison.get(f"iqr_{side}")
+    quartiles = format_interval(limits).removeprefix("95% CI, ") if limits else ""
+    spread = f" (IQR, {quartiles})" if n > 1 and quartiles else ""
+    people = f"{n} patient{'' if n == 1 else 's'}"
+    return f"{name} {mean}, median {median}{spread} (n = {people}, {zeros} at 0)"
 
 
 def _finding(comparison: Mapping[str, Any], test: Mapping[str, Any]) -> str:
@@ -122,7 +160,7 @@ def _sorted(found: Sequence[Doubt]) -> list[Doubt]:
 
 
 def _of_comparison(statistics: Mapping[str, Any] | None) -> list[Doubt]:
-    """Small groups, and covariates that travel with the group."""
+    """Small groups, rows and patients that are in no number, covariates that travel with the group."""
     if not statistics:
         return []
     warned = [Doubt("stop", text) for text in warnings_of(statistics.get("confounding") or [])]
@@ -131,7 +169,42 @@ def _of_comparison(statistics: Mapping[str, Any] | None) -> list[Doubt]:
         for entry in statistics.get("controls") or []
         if entry["role"] != "limits" and not entry["passed"]
     ]
-    return [*_small_groups(statistics["comparisons"]), *warned]
+    undone = [doubt for c in statistics["comparisons"] for doubt in _not_ruled_out(c)]
+    return [*_small_groups(statistics["comparisons"]), *in_no_number(statistics), *undone, *warned]
+
+
+def _not_ruled_out(comparison: Mapping[str, Any]) -> list[Doubt]:
+    """A difference that the blanks of the two groups could make by themselves."""
+    p, corrected = comparison["p_holm"], comparison.get("blank_corrected") or {}
+    point = comparison.get("tipping_point") or {}
+    if p is None or p >= 0.05 or point.get("ruled_out_by_blanks") is not False:
+        return []
+    case, control = (corrected[f"blank_{side}"]["mean"] for side in ("case", "control"))
+    return [
+        Doubt(
+            "stop",
+            f"{comparison['marker']}: false cells could make this difference. Blanks hold "
+            f"{format_number(case)} positive cells per mm\u00b2 in {comparison['case']} and "
+            f"{format_number(control)} in {comparison['control']}; with these subtracted the difference is "
+            f"{format_estimate(corrected['estimate'], corrected['ci'])}, {format_p(corrected['p'])}.",
+        )
+    ]
+
+
+def in_no_number(statistics: Mapping[str, Any]) -> list[Doubt]:
+    """Rows without a name that a comparison needs, and patients without a density."""
+    found = [
+        f"{entry['n_rows']} row{'s' if entry['n_rows'] > 1 else ''} of the table with {entry['reason']} left "
+        "out (merged cells keep their text in the first row only)"
+        for entry in statistics.get("design", {}).get("left_out") or []
+    ]
+    for c in statistics["comparisons"]:
+        missing = [
+            f"{n} in {c[side]}" for side in ("case", "control") if (n := c.get(f"n_missing_{side}") or 0)
+        ]
+        if missing and c["compartment"] == "tissue":
+            found.append(f"{c['marker']}: patients without a density are in no number ({', '.join(missing)})")
+    return [Doubt("care", f"{text}.") for text in found]
 
 
 def _slides_lost(tissue: pd.DataFrame) -> list[Doubt]:

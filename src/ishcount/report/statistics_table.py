@@ -14,6 +14,7 @@ COLUMNS = (
     "marker", "compartment", "case", "control", "measure", "role_of_result", "quantity", "estimand", "n_case",
     "n_control", "estimate", "low", "high", "statistic", "df", "p", "p_text", "p_holm", "reason",
 )  # fmt: skip
+_PAIR_TESTS = (("welch", "p", "p_holm"), ("mann_whitney", "p_mann_whitney", "p_mann_whitney_holm"))
 _ROLES = ("primary", "secondary", "exploratory", "descriptive")
 
 
@@ -43,8 +44,12 @@ def _rows(comparison: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "hodges_lehmann", shift | {"estimate": entry["hodges_lehmann"], "ci": entry["ci"]}
             )
         for pair in entry.get("pairs") or []:
-            words = {"case": pair["case"], "control": pair["control"], "p_holm": pair["p_holm"]}
-            yield shared | _row("welch", pair | {"label": entry["label"]}) | words
+            for name, test, holm in _PAIR_TESTS:
+                numbers = pair if test == "p" else {"p": pair[test], "reason": pair["reason"]}
+                row = _row(name, numbers | {"label": entry["label"]})
+                row["quantity"] += f", {pair['case']} minus {pair['control']}"
+                words = {"case": pair["case"], "control": pair["control"], "p_holm": pair[holm]}
+                yield shared | row | words | {"n_case": None, "n_control": None}
 
 
 def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:

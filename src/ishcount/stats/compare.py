@@ -144,7 +144,7 @@ def compare_groups(
 
 def _groups(patients: pd.DataFrame, case: str | None, control: str | None) -> tuple[str, str | None]:
     names = sorted(set(patients["group"]))
-    if case is None and control is None and len(names) == 1:
+    if case in (None, names[0]) and control is None and len(names) == 1:
         return names[0], None
     if case is None or control is None:
         raise UsageError(

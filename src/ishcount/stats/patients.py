@@ -17,6 +17,8 @@ MEASURES: dict[str, tuple[str | None, str]] = {
     "estimated_per_mm2": (None, "area_mm2"),
     "positive_per_mm_epidermis": ("n_positive", "epidermis_mm"),
 }
+MOST_PER_UNIT = 1e9
+"""A mm2 holds no more cells than that: they would be .03 um wide. What is beyond is no density."""
 PAIRS = ("", "before", "during")
 KEYS = ["marker", "compartment", "pair", "group", "patient"]
 
@@ -120,8 +122,12 @@ def measured(rows: pd.DataFrame, measure: str = "positive_per_mm2") -> pd.DataFr
         density = np.where(
             counted, count / exposure, np.where(_has_no_counts(count, exposure), given, np.nan)
         )
-    if (density < 0).any() or np.isinf(density).any():
-        raise UsageError("a density is below 0 or endless; densities are counts over areas: write 0 or more")
+    impossible = (density < 0) | (density > MOST_PER_UNIT)
+    if impossible.any():
+        raise UsageError(
+            f"a density is {density[impossible][0]:g}; densities are counts over areas: write 0 or more, at "
+            f"most {MOST_PER_UNIT:g}"
+        )
     return pd.DataFrame(
         {
             "count": np.where(counted, count, np.nan),

@@ -41,7 +41,10 @@ def read_records(path: Path) -> tuple[list[str], Records]:
 
 def _fit(cells: list[str], width: int, where: str) -> list[str]:
     if any(cells[width:]):
-        raise UsageError(f"{where} has {len(cells)} cells, the header {width}; quote text that holds commas")
+        raise UsageError(
+            f"{where} has {len(cells)} cells, the header {width}; the first line must name the columns, and "
+            "text that holds commas must be quoted"
+        )
     return (cells + [""] * width)[:width]
 
 
@@ -73,9 +76,22 @@ def _xlsx_rows(raw: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
             book["Densities"] if "Densities" in book.sheetnames else book.worksheets[0]
         )  # ours, or the first
         rows = [[_text(cell) for cell in row] for row in page.iter_rows(values_only=True)]
+        written = load_workbook(io.BytesIO(raw), read_only=True)[page.title].iter_rows(values_only=True)
+        for line, (known, cells) in enumerate(zip(rows, written, strict=True), start=1):
+            _refuse_uncalculated(known, cells, f"{name} line {line}")
     except (BadZipFile, KeyError, ValueError, IndexError) as error:
         raise UsageError(f"{name} is no readable XLSX ({error}); save it again or use CSV") from error
     yield from enumerate(rows, start=1)
+
+
+def _refuse_uncalculated(values: list[str], cells: tuple[Any, ...], where: str) -> None:
+    """A program that writes formulas without their values leaves cells that would be read as missing."""
+    for value, cell in zip(values, cells, strict=True):
+        if value == "" and isinstance(cell, str) and cell.startswith("="):
+            raise UsageError(
+                f"{where} holds the formula {cell[:40]!r} without its value; open and save the table in a "
+                "spreadsheet program, or write the number"
+            )
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,11 @@ import pytest
 
 from ishcount.core import tables
 from ishcount.params import Params, protocol_digest
-from ishcount.report.answers import answers, doubts, slide_answers
+from ishcount.report.answers import answers, doubts, in_no_number, slide_answers
+from ishcount.report.blanks import with_blanks
+from ishcount.stats.compare import compare_groups
+from ishcount.stats.patients import patient_densities
+from ishcount.stats.settings import StatisticsParams
 
 PARAMS = Params().model_dump(mode="json")
 
@@ -95,3 +99,66 @@ def test_a_study_without_negative_control_says_so_first() -> None:
     found = doubts(densities().iloc[:1].assign(reviewed=False), None, params=PARAMS)
     assert [doubt.level for doubt in found] == ["stop", "care"]
     assert "No negative control" in found[0].text
+
+
+FAST = StatisticsParams(n_bootstrap=2000, n_model_bootstrap=199, n_permutations=999)
+
+
+def rows(**groups: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"patient": f"{group}{i}", "group": group, "marker": "IFNG", "positive_per_mm2": value}
+        for group, values in groups.items()
+        for i, value in enumerate(values)
+    )
+
+
+def test_median_with_quartiles_and_a_single_patient_in_the_singular() -> None:
+    found = compare_groups(rows(EM=[1, 2, 3, 4], normal=[0]), case="EM", control="normal", settings=FAST)
+    (answer,) = answers(found)
+    assert "EM 2.50 (95% CI, 0.45-4.55), median 2.50 (IQR, 1.75-3.25) (n = 4 patients" in answer.sentences[0]
+    assert "normal 0.00 (95% CI not estimable), median 0.00 (n = 1 patient, 1 at 0)" in answer.sentences[0]
+
+
+def test_a_change_within_patients_is_an_answer_of_its_own() -> None:
+    before = rows(EM=[9, 8, 7, 6, 5, 4]).assign(pair="before")
+    during = rows(EM=[3, 1, 2, 1, 0]).assign(pair="during")  # the sixth patient has no second biopsy
+    found = compare_groups(pd.concat([before, during]), case="EM", settings=FAST)
+    (answer,) = answers(found)
+    assert answer.finding == "IFNG: no change shown between before and during treatment (P=.06)"
+    assert "(during minus before, 5 pairs): mean change -5.60" in answer.sentences[1]
+    more = pd.concat([before, during, rows(EM=[0, 0, 0, 0, 0, 1]).assign(pair="during").iloc[5:]])
+    (answer,) = answers(compare_groups(more, settings=FAST))
+    assert answer.finding == "IFNG: fewer positive cells during than before treatment (P=.03)"
+
+
+def test_further_groups_are_tested_together_and_said() -> None:
+    table = rows(EM=[7, 3, 4, 9], normal=[0, 1, 0, 0], other=[3, 3, 1, 2])
+    (answer,) = answers(compare_groups(table, case="EM", control="normal", settings=FAST))
+    assert answer.sentences[-1] == (
+        "All 3 groups: Welch analysis of variance, P=.01; Kruskal-Wallis test, P=.01; every pair is in the "
+        "table."
+    )
+
+
+def test_what_is_in_no_number_is_said() -> None:
+    table = rows(EM=[7, float("nan"), 4], normal=[0, 1, 0])
+    table.loc[5, "group"] = None
+    found = in_no_number(compare_groups(table, case="EM", control="normal", settings=FAST))
+    assert [doubt.text for doubt in found] == [
+        "1 row of the table with no group left out (merged cells keep their text in the first row only).",
+        "IFNG: patients without a density are in no number (1 in EM).",
+    ]
+
+
+@pytest.mark.parametrize(("in_em", "said"), [([9.0, 14.0, 11.0], True), ([0.0, 0.5, 0.2], False)])
+def test_a_difference_that_the_blanks_could_make_is_not_to_be_believed(
+    in_em: list[float], said: bool
+) -> None:
+    targets = rows(EM=[9, 12, 15, 8, 11, 10], normal=[0, 1, 0, 2, 0, 1]).assign(role="target")
+    blanks = rows(EM=in_em, normal=[0.0, 0.5, 0.1]).assign(role="negative_control", marker="dapB")
+    table = pd.concat([targets, blanks]).assign(compartment="tissue", chromogen="dab")
+    found = compare_groups(table, case="EM", control="normal", settings=FAST)
+    found["comparisons"] = with_blanks(found, patient_densities(table), table)
+    text = " ".join(d.text for d in doubts(densities(), found, params=PARAMS) if d.level == "stop")
+    assert ("IFNG: false cells could make this difference" in text) == said
+    assert ("Blanks hold 11.33 positive cells per mm\u00b2 in EM and 0.20 in normal" in text) == said

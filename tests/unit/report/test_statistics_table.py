@@ -52,3 +52,17 @@ def test_every_row_has_a_number_or_says_why_not(table: pd.DataFrame) -> None:
 
 def test_every_row_says_what_it_estimates(table: pd.DataFrame) -> None:
     assert table["estimand"].notna().all()
+
+
+def test_every_pair_of_three_groups_is_named_with_both_tests() -> None:
+    values = {"EM": [7.0, 3, 4, 9], "normal": [0.0, 1, 0, 0], "other": [3.0, 3, 1, 2]}
+    rows = [
+        {"patient": f"{group}{i}", "group": group, "positive_per_mm2": value, "marker": "IFNG"}
+        for group, densities in values.items()
+        for i, value in enumerate(densities)
+    ]
+    pairs = statistics_table(compare_groups(pd.DataFrame(rows), settings=SETTINGS)).query("n_case.isna()")
+    names = ["Welch t test", "Mann-Whitney test (exact, ties kept)"]
+    sides = ["EM minus other", "EM minus normal", "other minus normal"]
+    assert pairs["quantity"].tolist() == [f"{name}, {side}" for side in sides for name in names]
+    assert (pairs["p_holm"] >= pairs["p"]).all()

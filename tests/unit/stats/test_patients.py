@@ -112,8 +112,9 @@ def test_spreadsheet_numbers_and_text_name_the_same_patient() -> None:
     [
         (table({"n_positive": 1}), "lacks n_positive with area_mm2, or positive_per_mm2"),
         (table({"positive_per_mm2": "many"}), "column positive_per_mm2 holds text"),
-        (table({"positive_per_mm2": -1.0}), "below 0"),
-        (table({"positive_per_mm2": float("inf")}), "endless"),
+        (table({"positive_per_mm2": -1.0}), "a density is -1;"),
+        (table({"positive_per_mm2": float("inf")}), "a density is inf"),
+        (table({"positive_per_mm2": 7e300}), "at most 1e\\+09"),
         (table({"n_positive": -1, "area_mm2": 2.0}), "n_positive is -1"),
         (table({"n_positive": 1, "area_mm2": -2.0}), "area_mm2 is -2"),
         (table({"n_positive": 1, "area_mm2": float("inf")}), "area_mm2 is inf"),

@@ -44,6 +44,19 @@ def test_a_folder_without_a_result_and_a_column_named_twice_are_refused(tmp_path
         table(tmp_path, "marker,marker\na,b\n")
 
 
+def test_truth_values_written_as_words_are_truth_values(tmp_path: Path) -> None:
+    read = table(tmp_path, "slide_id,reviewed\na,True\nb,False\nc,\n")["reviewed"]
+    assert read.dtype == "boolean"
+    assert read.tolist() == [True, False, pd.NA]
+
+
+def test_a_formula_without_its_value_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"patient": ["a", "b"], "positive_per_mm2": [1.5, "=1+1"]})
+    frame.to_excel(tmp_path / "t.xlsx", index=False, engine="openpyxl")
+    with pytest.raises(UsageError, match="line 3 holds the formula '=1\\+1' without its value"):
+        read_densities(tmp_path / "t.xlsx")
+
+
 A = (
     "slide_id,marker,group,positive_per_mm2\n"
     "a,IFNG,EM,1\nb,IFNG,EM,4\nc,IFNG,EM,9\nd,IFNG,normal,0\nonly,IFNG,EM,5\n"
