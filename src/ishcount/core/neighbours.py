@@ -40,7 +40,7 @@ def neighbour_evidence(
 
 @njit
 def strips(x: Any, reach: Any) -> Any:
-    """Places (m,) of the points about each vertical strip of `reach` px, in their order, and where each begins.
+    """Places (m,) of the points about each vertical strip of `reach` px, in order, and where each begins.
 
     Strip s holds the points with x // reach == s and, beside them, those of the strips left and right of it:
     all that lie within `reach` of one of its own.
@@ -112,3 +112,70 @@ def _write(sums: Any, row: Any) -> Any:
         for m in range(2, 5):
             row[column + m] = sums[k, m]
         row[column + 5] = sums[k, 5] / sums[k, 6] if sums[k, 6] > 0 else 0.0
+
+
+@njit
+def add_neighbours(
+    ys: Any, xs: Any, near_reach: Any, reach: Any, dark_od: Any, features: Any, near_columns: Any,
+    around_columns: Any,
+) -> None:
+    """Counts and mean evidence of the points within `near_reach` px, and of the dark ones within `reach` px.
+
+    Written into `features`. near_columns: four columns to average and where answers begin (how many within
+    half of `near_reach`, how many, the means); around_columns: the same, the first being the contrast that
+    makes a neighbour dark at `dark_od` (how many, how many dark, the other three means and that of contrast).
+    Points are ordered by row and column, and added up in that order.
+    """
+    limits = np.array([near_reach**2 / 4, near_reach**2, reach**2]).astype(np.int64)  # of whole numbers
+    far = max(int(reach), 1)
+    places, bounds = strips(xs, far)
+    near_x, near_y = xs[places], ys[places]
+    values = _side_by_side(places, features, near_columns, around_columns)
+    counts, means = np.zeros(4, np.int64), np.zeros(8)
+    for strip in range(len(bounds) - 1):
+        first = bounds[strip]
+        for i in range(bounds[strip], bounds[strip + 1]):
+            x, y = np.int64(near_x[i]), np.int64(near_y[i])
+            if x // far != strip:
+                continue
+            counts[:], means[:] = 0, 0
+            while near_y[first] < y - far:
+                first += 1
+            for j in range(first, bounds[strip + 1]):
+                if near_y[j] > y + far:
+                    break
+                squared = (near_y[j] - y) ** 2 + (near_x[j] - x) ** 2
+                if j != i and squared <= limits[2]:
+                    _add(values[j], squared, limits, dark_od, counts, means)
+            row = features[places[i]]
+            for k in range(2):
+                row[near_columns[4] + k], row[around_columns[4] + k] = counts[k], counts[2 + k]
+            for k in range(4):
+                row[near_columns[4] + 2 + k] = means[k] / max(counts[1], 1)
+                row[around_columns[4] + 2 + k] = means[4 + k] / max(counts[3], 1)
+
+
+@njit
+def _side_by_side(places: Any, features: Any, near_columns: Any, around_columns: Any) -> Any:
+    """float32 (n, 8): four columns of what is near, four of what is around, contrast last."""
+    values = np.empty((len(places), 8), np.float32)
+    for i in range(len(places)):
+        for k in range(4):
+            values[i, k] = features[places[i], near_columns[k]]
+            values[i, 4 + k] = features[places[i], around_columns[(k + 1) % 4]]
+    return values
+
+
+@njit
+def _add(value: Any, squared: Any, limits: Any, dark_od: Any, counts: Any, means: Any) -> None:
+    """One neighbour more; counts: nearest, near, around, dark."""
+    counts[2] += 1
+    if value[7] >= dark_od:
+        counts[3] += 1
+        for k in range(4, 8):
+            means[k] += value[k]
+    if squared <= limits[1]:
+        counts[1] += 1
+        counts[0] += squared <= limits[0]
+        for k in range(4):
+            means[k] += value[k]

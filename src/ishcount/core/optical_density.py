@@ -32,8 +32,10 @@ def od_table(white: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def to_od(rgb: npt.NDArray[np.uint8], white: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Optical density of an RGB image (..., 3); brighter than white is negative."""
-    table = od_table(white)
-    return np.stack([table[channel][rgb[..., channel]] for channel in range(3)], axis=-1)
+    if rgb.size == 0:
+        return np.zeros(rgb.shape)
+    flat = np.ascontiguousarray(rgb).reshape(-1, 1, 3)
+    return np.asarray(cv2.LUT(flat, od_table(white).T[np.newaxis])).reshape(rgb.shape)
 
 
 def unmixing_tables(white: npt.ArrayLike, rows: npt.ArrayLike) -> npt.NDArray[np.int32]:

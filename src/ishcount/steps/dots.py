@@ -18,7 +18,7 @@ from pydantic import Field
 
 from ishcount.core.compiled import njit
 from ishcount.core.geometry import Region
-from ishcount.core.neighbours import strips
+from ishcount.core.neighbours import add_neighbours
 from ishcount.core.optical_density import LEVELS_PER_OD
 from ishcount.core.rings import ring_sums, rings
 from ishcount.core.settings import Settings
@@ -121,7 +121,11 @@ def response(
     chromogen: npt.NDArray[np.int16], pixel_size: PixelSize, params: DotParams
 ) -> npt.NDArray[np.int16]:
     """Difference of Gaussians of a chromogen plane, in its own levels: int16 (h, w)."""
-    return _filters(chromogen, pixel_size, params)[0]
+    inner, outer = (
+        _blur(chromogen, sigma / pixel_size.mean_um)
+        for sigma in (params.inner_sigma_um, params.outer_sigma_um)
+    )
+    return np.asarray(cv2.subtract(inner, outer))
 
 
 def _filters(
@@ -150,9 +154,26 @@ def measure_noise(
     """Noise of the filter response over sampled windows; 0 without windows."""
     if not chromogen_planes:
         return DotNoise(0.0)
-    values = np.concatenate([response(plane, pixel_size, params).ravel() for plane in chromogen_planes])
-    deviation = float(np.median(np.abs(values.astype(np.int32) - int(np.median(values)))))
-    return DotNoise(1.4826 * deviation / LEVELS_PER_OD)
+    counts = np.zeros(2**16, np.int64)
+    for plane in chromogen_planes:
+        _count_levels(response(plane, pixel_size, params), counts)
+    levels = np.arange(-(2**15), 2**15)
+    away = np.abs(levels - int(_median(levels, counts)))
+    order = np.argsort(away, kind="stable")
+    return DotNoise(1.4826 * _median(away[order], counts[order]) / LEVELS_PER_OD)
+
+
+@njit
+def _count_levels(plane: Any, counts: Any) -> None:
+    for value in plane.ravel():
+        counts[np.int64(value) + 2**15] += 1
+
+
+def _median(values: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> float:
+    """Median of rising `values` that occur `counts` times."""
+    below = np.cumsum(counts)
+    middle = np.searchsorted(below, [(below[-1] - 1) // 2, below[-1] // 2], side="right")
+    return float(values[middle].mean())
 
 
 def find_candidates(
@@ -187,7 +208,10 @@ def find_candidates(
     sizes = np.zeros((len(y), 3), np.float32)
     sums = ring_sums(planes, y, x, around, 4)
     _measure(planes[1], height, y, x, *sums, inner_offsets(around), mpp, features, sizes)
-    _neighbours(y, x, mpp, features, _columns(_NEIGHBOUR_COLUMNS), _columns(_AROUND_COLUMNS))
+    add_neighbours(
+        y, x, NEIGHBOUR_UM / mpp, AROUND_UM / mpp, DARK_OD, features,
+        _columns(_NEIGHBOUR_COLUMNS), _columns(_AROUND_COLUMNS),
+    )  # fmt: skip
     mine = (x >= keep.x) & (x < keep.x_end) & (y >= keep.y) & (y < keep.y_end)
     y, x, dx, dy, features, sizes = y[mine], x[mine], dx[mine], dy[mine], features[mine], sizes[mine]
     halves = np.array([max(1, round(side / 2 / (mpp * factor))) for side in WIDE_UM])
@@ -332,55 +356,3 @@ def _surroundings(grid_planes: Any, factor: Any, ys: Any, xs: Any, halves: Any, 
                     total += value
                 mean = total / ((bottom - top) * (right - left)) / LEVELS_PER_OD
                 features[i, N_LOCAL + plane * len(halves) + box] = mean
-
-
-@njit
-def _neighbours(ys: Any, xs: Any, mpp: Any, features: Any, near_columns: Any, around_columns: Any) -> Any:
-    """Counts and mean evidence of the candidates within 3 um, and of the dark ones within 12 um.
-
-    Candidates are ordered by row and column, and added up in that order.
-    """
-    reach = AROUND_UM / mpp
-    limit, near_limit = int(reach * reach), int((NEIGHBOUR_UM / mpp) ** 2)  # of whole numbers
-    nearest_limit = int((NEIGHBOUR_UM / mpp) ** 2 / 4)
-    far = max(int(reach), 1)
-    places, bounds = strips(xs, far)
-    near_x, near_y = xs[places], ys[places]
-    values = np.empty((len(places), 8), np.float32)
-    for i in range(len(places)):
-        for k in range(4):
-            values[i, k] = features[places[i], near_columns[k]]
-            values[i, 4 + k] = features[places[i], around_columns[(k + 1) % 4]]
-    means = np.zeros(8)
-    for strip in range(len(bounds) - 1):
-        first = bounds[strip]
-        for i in range(bounds[strip], bounds[strip + 1]):
-            x, y = np.int64(near_x[i]), np.int64(near_y[i])
-            if x // far != strip:
-                continue
-            near = nearest = around = dark = 0
-            means[:] = 0
-            while near_y[first] < y - far:
-                first += 1
-            for j in range(first, bounds[strip + 1]):
-                if near_y[j] > y + far:
-                    break
-                squared = (near_y[j] - y) ** 2 + (near_x[j] - x) ** 2
-                if j == i or squared > limit:
-                    continue
-                around += 1
-                if values[j, 7] >= DARK_OD:
-                    dark += 1
-                    for k in range(4, 8):
-                        means[k] += values[j, k]
-                if squared <= near_limit:
-                    near += 1
-                    nearest += squared <= nearest_limit
-                    for k in range(4):
-                        means[k] += values[j, k]
-            row = features[places[i]]
-            row[near_columns[4]], row[near_columns[4] + 1] = nearest, near
-            row[around_columns[4]], row[around_columns[4] + 1] = around, dark
-            for k in range(4):
-                row[near_columns[4] + 2 + k] = means[k] / near if near else 0.0
-                row[around_columns[4] + 2 + k] = means[4 + k] / dark if dark else 0.0

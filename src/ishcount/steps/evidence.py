@@ -135,7 +135,8 @@ def reject_reasons(
         return np.array([DOT_REASONS.index(word) for word in words], np.uint8)
     alone = _as_learned(model, features, feature_names)
     likeness = np.stack([forest.raw(alone) for forest in model.reasons.values()])
-    return np.array([DOT_REASONS.index(word) for word in model.reasons], np.uint8)[likeness.argmax(axis=0)]
+    codes = np.array([DOT_REASONS.index(word) for word in model.reasons], np.uint8)
+    return np.asarray(codes[likeness.argmax(axis=0)])
 
 
 def rule_reasons(features: Float, feature_names: tuple[str, ...]) -> npt.NDArray[np.str_]:

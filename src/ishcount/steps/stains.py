@@ -114,7 +114,12 @@ def _grid_od(windows: Sequence[npt.NDArray[np.uint8]], white: npt.ArrayLike, fac
 def _tissue(od: Array) -> Array:
     """Pixels that absorb: mean OD above 0.06, twice the OD of dirty glass."""
     flat = od.reshape(-1, 3)
-    return np.asarray(flat[flat.mean(axis=1) > 0.06])
+    return np.asarray(flat[(flat[:, 0] + flat[:, 1] + flat[:, 2]) / 3 > 0.06])
+
+
+def _length(od: Array) -> Array:
+    """Length of each row of (n, 3); several times faster than `numpy.linalg.norm`, same numbers."""
+    return np.asarray(np.sqrt(od[:, 0] * od[:, 0] + od[:, 1] * od[:, 1] + od[:, 2] * od[:, 2]))
 
 
 def measure_haematoxylin(
@@ -126,13 +131,15 @@ def measure_haematoxylin(
     """
     reference = unit(REFERENCE["haematoxylin"])
     side = 2 * max(1, round(12 / grid_um)) + 1
-    beyond = [(od - cv2.blur(np.ascontiguousarray(od), (side, side))).reshape(-1, 3) for od in grids]
-    od = np.concatenate(beyond) if beyond else np.empty((0, 3))
-    strength = np.linalg.norm(od, axis=1)
-    near = (strength > 0.15) & (od @ reference > np.cos(np.radians(params.haematoxylin_cone_deg)) * strength)
-    if np.count_nonzero(near) < 500:
+    least, kept = np.cos(np.radians(params.haematoxylin_cone_deg)), [np.empty((0, 3))]
+    for grid in grids:
+        beyond = (grid - cv2.blur(np.ascontiguousarray(grid), (side, side))).reshape(-1, 3)
+        strength = _length(beyond)
+        kept.append(beyond[(strength > 0.15) & (beyond @ reference > least * strength)])
+    od = np.concatenate(kept)
+    if len(od) < 500:
         return reference, 0, float("nan")
-    od, strength = od[near], strength[near]
+    strength = _length(od)
     strongest = strength >= np.quantile(strength, 1 - params.haematoxylin_strongest)
     colours = od[strongest] / strength[strongest, None]
     return unit(np.median(colours, axis=0)), len(colours), _spread_deg(colours)
@@ -280,7 +287,8 @@ def _diffuse_od(pixels: Array, vectors: Sequence[Array]) -> tuple[tuple[float, .
     rows = [*vectors, unit(np.cross(vectors[0], vectors[1]))][:3]
     amounts = pixels @ np.linalg.inv(np.stack(rows))
     residual = float(np.quantile(np.abs(amounts[:, 2]), 0.9)) if len(vectors) == 2 else 0.0
-    return tuple(float(value) for value in np.median(amounts, axis=0)[: len(vectors)]), residual
+    usual = (np.median(np.ascontiguousarray(amounts[:, place])) for place in range(len(vectors)))
+    return tuple(float(value) for value in usual), residual
 
 
 def _mismatch(
