@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from ishcount.cli.app import app
 from ishcount.core.errors import UsageError
+from ishcount.report.dictionary import COLUMNS
 from ishcount.report.write import write_comparison, write_report
 from tests.study_folder import SHEET, make_study
 
@@ -85,6 +86,18 @@ def test_the_workbooks_densities_equal_the_table(study: Path) -> None:
     pd.testing.assert_series_equal(
         written["positive_per_mm2"], table["positive_per_mm2"], check_exact=False, rtol=1e-15
     )
+
+
+def test_controls_are_a_table_with_a_row_each_and_one_per_batch_of_blanks(study: Path) -> None:
+    sheet = pd.read_excel(study / "densities.xlsx", sheet_name="Controls")
+    given = json.loads((study / "statistics.json").read_text())["controls"]
+    assert sheet["role"].tolist() == [entry["role"] for entry in given]
+    assert [name for name in sheet if name not in COLUMNS | {"batch": None}] == []
+    limits = [entry for entry in given if entry["role"] == "limits"]
+    blanks = sheet[sheet["role"] == "limits"]
+    expected = [entry["limit_of_blank"]["estimate"] for entry in limits]
+    assert blanks["limit_of_blank"].tolist() == pytest.approx(expected)
+    assert sheet["linked"].dropna().tolist()[0] == "; ".join(given[0]["linked"])
 
 
 def test_the_sensitivity_sheet_begins_with_the_answer_at_every_number_of_copies(study: Path) -> None:

@@ -108,6 +108,16 @@ COLUMNS: dict[str, Column] = {
     "p": Column("", "two-sided P at full precision", "p"),
     "p_text": Column("", "P as a journal prints it", _NAME),
     "p_holm": Column("", "P of the primary test after Holm's correction over markers", "p"),
+    # Controls
+    "passed": Column("", "the control shows what it should", _NAME),
+    "linked": Column("", "slides the control stands for", _NAME),
+    "upper_limit": Column(_PER_MM2, "exact one-sided upper 95 % limit of the control's density", _DENSITY),
+    "limit": Column(_PER_MM2, "largest upper limit with which a negative control passes", _DENSITY),
+    "n_blanks": Column("slides", "negative controls behind the limits of a batch and dye", _COUNT),
+    "limit_of_blank": Column(_PER_MM2, "density that 95 % of blanks stay below (CLSI EP17)", _DENSITY),
+    "limit_of_detection": Column(_PER_MM2, "density found above that limit in 95 % of slides", _DENSITY),
+    "limit_of_quantitation": Column(_PER_MM2, "density measured with the stated precision", _DENSITY),
+    "largest_false_per_mm2": Column(_PER_MM2, "rate of false cells that min_dots had to keep to", _DENSITY),
     # Sensitivity
     "dot_cut": Column("0-1", "least score at which a dot counts", "precise"),
     "min_dots": Column("copies", "copies that make a cell positive", _COUNT),

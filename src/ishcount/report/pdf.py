@@ -104,7 +104,7 @@ def _table(table: Table) -> dict[str, Any]:
         texts = [row.cells[index] for row in table.rows]
         longest = max([len(text) for text in texts], default=0)
         word = max([len(part) for text in [column.name, *texts] for part in text.split()], default=0)
-        widths.append(float(min(max(word, longest**0.5 * 3, NARROWEST), WIDEST)))
+        widths.append(float(min(max(word + 2, longest**0.5 * 3, NARROWEST), WIDEST)))
     return {
         "caption": table.caption or table.title,
         "columns": [column.name for column in table.columns],

@@ -15,6 +15,7 @@ COLUMNS = (
     "n_control", "estimate", "low", "high", "statistic", "df", "p", "p_text", "p_holm", "reason",
 )  # fmt: skip
 _PAIR_TESTS = (("welch", "p", "p_holm"), ("mann_whitney", "p_mann_whitney", "p_mann_whitney_holm"))
+_MADE_BY = {"negative_binomial": "interval by profile likelihood, P by simulation under one rate"}
 _ROLES = ("primary", "secondary", "exploratory", "descriptive")
 
 
@@ -68,7 +69,7 @@ def _row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "df": ", ".join(f"{part:.4g}" for part in df) if isinstance(df, list) else df,
         "p": p,
         "p_text": "" if p is None else format_p(p),
-        "reason": entry.get("reason") or entry.get("warning") or "",
+        "reason": entry.get("reason") or entry.get("warning") or _MADE_BY.get(name, ""),
     }
 
 

@@ -17,6 +17,11 @@ QC_FIRST = (
 SENSITIVITY = (
     "slide_id", "marker", "dot_cut", "min_dots", "ownership", "n_positive", "positive_per_mm2",
 )  # fmt: skip
+LIMITS = ("limit_of_blank", "limit_of_detection", "limit_of_quantitation", "min_dots")
+CONTROLS = (
+    "slide_id", "marker", "role", "batch", "chromogen", "passed", "reason", "linked", "n_positive", "area_mm2",
+    "positive_per_mm2", "upper_limit", "limit", "acd_score", "n_blanks", *LIMITS, "largest_false_per_mm2",
+)  # fmt: skip
 OF_THE_ANSWER = (
     "slide_id", "marker", "min_dots", "mean_case", "mean_control", "estimate", "low", "high", "p",
     "false_per_mm2", "false_upper_per_mm2", "remark",
@@ -55,6 +60,22 @@ def sensitivity_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         for point in result.get("sensitivity") or []
     ]
     return pd.DataFrame(rows, columns=list(SENSITIVITY))
+
+
+def controls_table(controls: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per control with its verdict, then one per batch and dye with the limits that its blanks set."""
+    rows = []
+    for entry in controls:
+        row = {name: entry[name] for name in CONTROLS if name in entry}
+        if "linked" in row:
+            row["linked"] = "; ".join(row["linked"])
+        if entry["role"] == "limits":
+            row |= {name: entry[name]["estimate"] for name in LIMITS}
+            row["largest_false_per_mm2"] = entry["min_dots"]["largest_false_per_mm2"]
+            reasons = [entry[name]["reason"] for name in LIMITS]
+            row["reason"] = "; ".join(dict.fromkeys(filter(None, reasons)))
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(CONTROLS))
 
 
 def answers_by_copies(tried: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

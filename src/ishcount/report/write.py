@@ -25,7 +25,7 @@ from ishcount.report.html import write_html
 from ishcount.report.least_copies import copies_tried
 from ishcount.report.pdf import write_pdf
 from ishcount.report.statistics_table import statistics_table
-from ishcount.report.tables import answers_by_copies, qc_table, sensitivity_table
+from ishcount.report.tables import answers_by_copies, controls_table, qc_table, sensitivity_table
 from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
 from ishcount.result import StudyResult, load_result
 from ishcount.review.audited import write_audits
@@ -230,7 +230,7 @@ def _write_workbook(path: Path, inputs: _Inputs, report: Report, figures: Sequen
         sheets += [Sheet("Patients", inputs.patients), Sheet("Prism", prism_table(tissue), frozen=0)]
     if inputs.statistics is not None:
         sheets.append(Sheet("Statistics", statistics_table(inputs.statistics), frozen=2))
-        sheets.append(Sheet("Controls", pd.json_normalize(list(inputs.statistics["controls"]))))
+        sheets.append(Sheet("Controls", controls_table(inputs.statistics["controls"])))
     if inputs.summaries:
         sheets += [Sheet("QC", qc_table(inputs.summaries)), Sheet("Sensitivity", _sensitivity(inputs), 2)]
     sheets.append(Sheet("Parameters", parameters_table(inputs.params)))

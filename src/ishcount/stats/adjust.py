@@ -31,8 +31,10 @@ def adjusted_difference(
     n - p.
 
     Numbers enter as they are, text as indicators. Null with the reason when a covariate cannot be told from
-    the group.
+    the group, or is the same for every patient.
     """
+    if any(len(set(values)) == 1 for values in covariates.values()):
+        return unavailable(ADJUSTED, "the same for every patient")
     y, group = np.asarray(densities, float), np.asarray(is_case, float)
     design = np.column_stack(
         [np.ones(len(y)), group, *[c for values in covariates.values() for c in _columns(values)]]

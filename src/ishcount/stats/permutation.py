@@ -20,6 +20,7 @@ import numpy as np
 from ishcount.stats.entry import Entry, mean, result, unavailable, variance
 from ishcount.stats.means import DIFFERENCE, PAIRED
 from ishcount.stats.settings import StatisticsParams
+from ishcount.stats.wording import format_p
 
 TIE = 1e-9  # statistics closer than this share are the same value computed along two ways
 COARSE = 20_000  # rearrangements that find the neighbourhood of a limit before all of them settle it
@@ -60,7 +61,7 @@ def permutation_test(
         return found
     alpha = 1 - settings.confidence
     if arrangements.least_p > alpha:
-        return found | {"reason": f"no interval: the smallest possible P is {arrangements.least_p:.2g}"}
+        return found | {"reason": f"no interval: the smallest possible is {format_p(arrangements.least_p)}"}
     spread = math.sqrt((variance(pooled)) * (1 / len(x) + 1 / len(y)))
     low, high = invert(
         arrangements.p_value, arrangements.coarse().p_value, mean(first) - mean(second), spread, alpha
@@ -97,7 +98,7 @@ def sign_flip(
     )
     alpha = 1 - settings.confidence
     if 2.0 ** (1 - n) > alpha:
-        return found | {"reason": f"no interval: the smallest possible P is {2.0 ** (1 - n):.2g}"}
+        return found | {"reason": f"no interval: the smallest possible is {format_p(2.0 ** (1 - n))}"}
     spread = math.sqrt(max(variance(changes.tolist()), found["estimate"] ** 2 * 1e-6) / n)
     return found | {"ci": list(invert(p_value, p_value, found["estimate"], spread, alpha))}
 

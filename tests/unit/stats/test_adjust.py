@@ -42,3 +42,8 @@ def test_leaving_out_a_batch_leaves_out_its_patients() -> None:
     found = leave_one_out(y, CASE, ["run 2", "run 1", "run 1"] * 4)
     assert [(entry["left_out"], entry["n_case"]) for entry in found] == [("run 1", 2), ("run 2", 4)]
     assert found[1]["estimate"] == pytest.approx(np.mean([7.5, 12, 15, 4]) - np.mean([0.5, 2, 3, 1.5]))
+
+
+def test_a_covariate_that_is_the_same_for_everybody_adjusts_nothing() -> None:
+    found = adjusted_difference([1, 2, 3, 4, 5, 6], [True] * 3 + [False] * 3, {"batch": ["b1"] * 6})
+    assert (found["estimate"], found["reason"]) == (None, "the same for every patient")

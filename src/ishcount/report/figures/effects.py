@@ -107,7 +107,7 @@ def draw_tipping(comparison: Mapping[str, Any]) -> Drawn | None:
             )
         axes.set_xlabel(f"extra false cells/mm\u00b2 in {safe(str(comparison['case']), 20)}")
         axes.set_ylabel(f"difference in {safe(marker, 14)}+ cells/mm\u00b2")
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left")
         said = f"{point:.2f} extra false cells per mm2 would make the interval touch zero"
         return finish(
             figure,
@@ -246,7 +246,7 @@ def _sensitivity_panel(
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower left", framealpha=0.85, frameon=True, edgecolor="none")
 
 
 def _used_rule(rows: pd.DataFrame) -> str:

@@ -73,6 +73,7 @@ def draw_estimation(
     rows = patients[patients["marker"] == marker]
     x, y = (rows.loc[rows["group"] == name, "positive_per_mm2"].to_numpy(float) for name in (case, control))
     primary = _primary(comparison)
+    shape = "; the shape is its bootstrap distribution" if min(len(x), len(y)) >= LEAST else ""
     with drawing():
         figure = new_figure(ONE_COLUMN_IN, 3.1)
         left, right = figure.subplots(1, 2, width_ratios=(2.0, 1.0))
@@ -92,8 +93,7 @@ def draw_estimation(
             stem=f"estimation_{_stem(marker)}",
             title=f"{marker}: size of the difference",
             caption=f"{marker}: patients by group (left) and the difference of means (right) with its 95% "
-            "interval from the primary test; the shape is its bootstrap distribution. The right axis is "
-            f"0 at the mean of {control}.",
+            f"interval from the primary test{shape}. The right axis is 0 at the mean of {control}.",
             alt=f"Estimation plot of {marker}: difference of means {_estimate(primary)}.",
         )
 
