@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ishcount.core.block_interval import BLOCK_UM
 from ishcount.core.decisions import VIABLE
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.steps.density import BLOCK_COLUMNS
+
+Array = npt.NDArray[np.int64]
 
 
 def tissue_blocks(tissue: TissueMap) -> pd.DataFrame:
@@ -19,32 +22,42 @@ def tissue_blocks(tissue: TissueMap) -> pd.DataFrame:
     The cells of the tissue raster go to the square their centre lies in; the areas of a compartment's squares
     add up to its area.
     """
-    height = np.minimum(
-        tissue.factor_px, tissue.height_px - np.arange(tissue.kind.shape[0]) * tissue.factor_px
-    )
-    width = np.minimum(tissue.factor_px, tissue.width_px - np.arange(tissue.kind.shape[1]) * tissue.factor_px)
-    rows, columns = np.nonzero(tissue.kind == RegionKind.TISSUE)
-    step_y, step_x = (tissue.factor_px * edge for edge in (tissue.pixel_size.y_um, tissue.pixel_size.x_um))
-    places = np.column_stack([(rows + 0.5) * step_y // BLOCK_UM, (columns + 0.5) * step_x // BLOCK_UM])
-    area = tissue.pixel_size.area_mm2(1) * (height[rows] * width[columns])
-    names = np.array(["tissue", *tissue.compartment_names], dtype=object)
-    of = names[1 + tissue.compartment[rows, columns]]
+    pixels, names = _pixels(tissue), tissue.compartment_names
     parts = []
     for name in tissue.areas():
-        here = np.isin(of, VIABLE) if name == "viable" else of == name
-        here = np.ones(len(of), np.bool_) if name == "tissue" else here
-        squares, inverse = np.unique(places[here].astype(np.int64), axis=0, return_inverse=True)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "compartment": name,
-                    "row": squares[:, 0],
-                    "column": squares[:, 1],
-                    "area_mm2": np.bincount(inverse.ravel(), area[here], len(squares)).round(6),
-                }
-            )
-        )
+        chosen = [name == "tissue" or own == name or (name == "viable" and own in VIABLE) for own in names]
+        squares = pixels[chosen].sum(axis=0)
+        row, column = np.nonzero(squares)
+        area = (squares[row, column] * tissue.pixel_size.area_mm2(1)).round(6)
+        parts.append(pd.DataFrame({"compartment": name, "row": row, "column": column, "area_mm2": area}))
     return pd.concat(parts, ignore_index=True)[list(BLOCK_COLUMNS)]
+
+
+def _pixels(tissue: TissueMap) -> npt.NDArray[np.int64]:
+    """Level-0 pixels of tissue in each compartment's squares (compartments, rows, columns)."""
+    (height, rows), (width, columns) = (
+        _along(n, size, tissue.factor_px, edge)
+        for n, size, edge in zip(
+            tissue.kind.shape, (tissue.height_px, tissue.width_px),
+            (tissue.pixel_size.y_um, tissue.pixel_size.x_um), strict=True,
+        )
+    )  # fmt: skip
+    n_names, wide = len(tissue.compartment_names), int(columns.max(initial=0)) + 1
+    found = np.zeros((n_names, int(rows.max(initial=0)) + 1, wide), np.int64)
+    for square in range(found.shape[1]):
+        own = slice(*np.searchsorted(rows, (square, square + 1)))
+        row, column = np.nonzero(tissue.kind[own] == RegionKind.TISSUE)
+        places = tissue.compartment[own][row, column].astype(np.int64) * wide + columns[column]
+        sums = np.bincount(places, height[own][row] * width[column], n_names * wide)
+        found[:, square] = sums.astype(np.int64).reshape(n_names, wide)
+    return found
+
+
+def _along(n_cells: int, size_px: int, factor_px: int, um_per_px: float) -> tuple[Array, Array]:
+    """Level-0 pixels of each cell along one axis, and the square its centre lies in."""
+    start = np.arange(n_cells) * factor_px
+    square = ((np.arange(n_cells) + 0.5) * (factor_px * um_per_px) // BLOCK_UM).astype(np.int64)
+    return np.minimum(factor_px, size_px - start), square
 
 
 def blocks_to_json(blocks: pd.DataFrame) -> dict[str, Any]:

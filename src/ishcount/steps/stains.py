@@ -218,7 +218,6 @@ def learn_stains(
     factor = max(1, round(0.5 / pixel_size.mean_um))
     grid_um = factor * pixel_size.mean_um
     grids = _grid_od(windows, white, factor)
-    pixels = np.concatenate([_tissue(od) for od in grids]) if grids else np.empty((0, 3))
     measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um)}
     haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
     spots = {name: count_spots(grids, haematoxylin, name, params, grid_um) for name in AUTO_CHROMOGENS}
@@ -238,7 +237,7 @@ def learn_stains(
         sources.append("user" if fixed else "measured" if n_pixels else "reference")
         counts.append(n_pixels)
         spreads.append(spread)
-    diffuse, residual = _diffuse_od(pixels, vectors)
+    diffuse, residual = _diffuse_od(grids, vectors)
     return StainModel(
         white=white,
         white_source=white_source,
@@ -280,15 +279,15 @@ def _measure_chromogen(
     return unit(reference + middle * normal), len(tilt), error_deg
 
 
-def _diffuse_od(pixels: Array, vectors: Sequence[Array]) -> tuple[tuple[float, ...], float]:
+def _diffuse_od(grids: Sequence[Array], vectors: Sequence[Array]) -> tuple[tuple[float, ...], float]:
     """Median OD of each stain over all tissue, and the 90th percentile of what no stain explains."""
-    if len(pixels) == 0:
+    rows = np.linalg.inv(np.stack([*vectors, unit(np.cross(vectors[0], vectors[1]))][:3]))
+    parts = [np.ascontiguousarray((_tissue(od) @ rows).T) for od in grids]  # window by window: in fast memory
+    amounts = [np.concatenate([part[place] for part in parts] or [np.empty(0)]) for place in range(3)]
+    if len(amounts[0]) == 0:
         return tuple(0.0 for _ in vectors), 0.0
-    rows = [*vectors, unit(np.cross(vectors[0], vectors[1]))][:3]
-    amounts = pixels @ np.linalg.inv(np.stack(rows))
-    residual = float(np.quantile(np.abs(amounts[:, 2]), 0.9)) if len(vectors) == 2 else 0.0
-    usual = (np.median(np.ascontiguousarray(amounts[:, place])) for place in range(len(vectors)))
-    return tuple(float(value) for value in usual), residual
+    residual = float(np.quantile(np.abs(amounts[2]), 0.9)) if len(vectors) == 2 else 0.0
+    return tuple(float(np.median(amounts[place])) for place in range(len(vectors))), residual
 
 
 def _mismatch(
