@@ -19,8 +19,9 @@ SENSITIVITY = (
 )  # fmt: skip
 LIMITS = ("limit_of_blank", "limit_of_detection", "limit_of_quantitation", "min_dots")
 CONTROLS = (
-    "slide_id", "marker", "role", "batch", "chromogen", "passed", "reason", "linked", "n_positive", "area_mm2",
-    "positive_per_mm2", "upper_limit", "limit", "acd_score", "n_blanks", *LIMITS, "largest_false_per_mm2",
+    "slide_id", "marker", "role", "batch", "chromogen", "passed", "reason", "linked", "n_positive",
+    "area_mm2", "positive_per_mm2", "upper_limit", "limit", "acd_score", "n_blanks", *LIMITS,
+    "largest_false_per_mm2",
 )  # fmt: skip
 OF_THE_ANSWER = (
     "slide_id", "marker", "min_dots", "mean_case", "mean_control", "estimate", "low", "high", "p",
@@ -63,7 +64,7 @@ def sensitivity_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def controls_table(controls: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per control with its verdict, then one per batch and dye with the limits that its blanks set."""
+    """One row per control with its verdict, then one per batch and dye with the limits its blanks set."""
     rows = []
     for entry in controls:
         row = {name: entry[name] for name in CONTROLS if name in entry}
