@@ -280,9 +280,12 @@ def _measure_chromogen(
 
 
 def _diffuse_od(grids: Sequence[Array], vectors: Sequence[Array]) -> tuple[tuple[float, ...], float]:
-    """Median OD of each stain over all tissue, and the 90th percentile of what no stain explains."""
+    """Median OD of each stain over all tissue, and the 90th percentile of what no stain explains.
+
+    Every second pixel each way is looked at: a quarter of three million.
+    """
     rows = np.linalg.inv(np.stack([*vectors, unit(np.cross(vectors[0], vectors[1]))][:3]))
-    parts = [np.ascontiguousarray((_tissue(od) @ rows).T) for od in grids]  # window by window: in fast memory
+    parts = [np.ascontiguousarray((_tissue(od[::2, ::2]) @ rows).T) for od in grids]
     amounts = [np.concatenate([part[place] for part in parts] or [np.empty(0)]) for place in range(3)]
     if len(amounts[0]) == 0:
         return tuple(0.0 for _ in vectors), 0.0

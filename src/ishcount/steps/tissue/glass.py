@@ -26,6 +26,7 @@ MIN_CELLS = 50  # as for the white point: about 800 um2
 MIN_SHARE = 0.002
 MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode
 LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
+LIGHT_STEP = 8  # cells; a tenth of that reach
 MAX_UNEVEN_OD = 0.10  # light at the corner of a badly set condenser is down by a fifth
 LIGHT_ROUNDS = 8
 NEAR_CELLS = 25  # how far glass grows in a round: 100 um
@@ -51,10 +52,12 @@ def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     flat = _without_fill(flat, rgb)
     needed = max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum())
     mode = _brightest_mode(grey[flat], needed)
-    if mode is None:
+    cells = np.zeros(valid.shape, np.bool_)
+    if mode is not None:
+        cells = _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
+    if not cells.any():
         white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
-        return Glass(_triple(white), False, np.zeros(valid.shape, np.bool_))
-    cells = _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
+        return Glass(_triple(white), False, cells)
     return Glass(_triple(np.median(rgb[cells], axis=0)), True, cells)
 
 
@@ -110,13 +113,22 @@ def deviation(values: Array, side: int) -> Array:
 def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
     """Optical density float32 (h, w, 3) relative to the glass nearby: slow shading is taken off."""
     table = od_table(glass.white).astype(np.float32)
-    od = np.stack([table[channel][rgb[..., channel]] for channel in range(3)], axis=-1)
+    od = np.asarray(cv2.LUT(np.ascontiguousarray(rgb), np.ascontiguousarray(table.T[np.newaxis])))
     if not glass.present:
         return np.maximum(od, 0)
-    weight = cv2.GaussianBlur(glass.cells.astype(np.float32), (0, 0), LIGHT_REACH_CELLS)
+    shape, weight = glass.cells.shape, _wide(glass.cells.astype(np.float32))
     for channel in range(3):
-        light = cv2.GaussianBlur(np.where(glass.cells, od[..., channel], 0), (0, 0), LIGHT_REACH_CELLS)
+        light = _wide(np.where(glass.cells, od[..., channel], np.float32(0)))
         # Far from any glass nothing is known of the light: the slide's own white holds there.
-        known = light / (weight + 0.01)
-        od[..., channel] -= np.clip(known, -MAX_UNEVEN_OD, MAX_UNEVEN_OD)
+        known = np.clip(light / (weight + 0.01), -MAX_UNEVEN_OD, MAX_UNEVEN_OD)
+        od[..., channel] -= cv2.resize(known, (0, 0), fx=LIGHT_STEP, fy=LIGHT_STEP)[: shape[0], : shape[1]]
     return od
+
+
+def _wide(plane: Array) -> Array:
+    """Gaussian mean over `LIGHT_REACH_CELLS`, of squares of `LIGHT_STEP` cells: it has no detail."""
+    down, right = (-size % LIGHT_STEP for size in plane.shape)
+    padded = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
+    small = (padded.shape[1] // LIGHT_STEP, padded.shape[0] // LIGHT_STEP)
+    squares = cv2.resize(padded, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(squares, (0, 0), LIGHT_REACH_CELLS / LIGHT_STEP))
