@@ -160,5 +160,5 @@ def test_a_difference_that_the_blanks_could_make_is_not_to_be_believed(
     found = compare_groups(table, case="EM", control="normal", settings=FAST)
     found["comparisons"] = with_blanks(found, patient_densities(table), table)
     text = " ".join(d.text for d in doubts(densities(), found, params=PARAMS) if d.level == "stop")
-    assert ("IFNG: false cells could make this difference" in text) == said
-    assert ("Blanks hold 11.33 positive cells per mm\u00b2 in EM and 0.20 in normal" in text) == said
+    assert ("IFNG: the blanks do not rule out that false cells make this difference" in text) == said
+    assert ("They hold 11.33 positive cells per mm\u00b2 in EM and 0.20 in normal" in text) == said
