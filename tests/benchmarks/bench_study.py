@@ -63,6 +63,7 @@ MARKERS = ("IFNG:fast_red", "IL15:dab")
 GROUPS = ("EM", "normal")
 WIDTH_UM, HEIGHT_UM = 1600.0, 1250.0  # of the image: about 1.45 mm2 of it are tissue
 STUDIES = ("planted", "null")
+MEANS = ("counted", "true")
 FIRST_SEED = 9500
 STATE = {"EM": "inflamed", "normal": "normal"}
 PIGMENT = {"EM": (0.6, 1.0), "normal": (0.0, 0.3)}
@@ -261,22 +262,20 @@ def draw_figure(studies: dict[str, pd.DataFrame], folder: Path, path: Path) -> N
                     x + spread(values, height=highest) - 0.1, values, s=13, linewidths=0.8, edgecolors=colour,
                     facecolors=colour if group == "EM" else "white", zorder=3,
                 )  # fmt: skip
-                for at, mean, width in (
-                    (0.24, values.mean(), 2.0),
-                    (0.42, mine["true_per_mm2"].mean(), 0.9),
-                ):
-                    axes.plot([x + at - 0.07, x + at + 0.07], [mean, mean], color=INK, lw=width)
-                    if place == 1 and group == "EM":
-                        name = "counted" if width > 1 else "true"
-                        axes.text(x + at, mean + highest / 40, name, ha="center", va="bottom", fontsize=6)
+                means = values.mean(), mine["true_per_mm2"].mean()
+                for at, mean, width, name in zip((0.36, 0.56), means, (2.0, 0.9), MEANS, strict=True):
+                    label = name if place == 1 and group == "EM" else None
+                    axes.plot([x + at - 0.08, x + at + 0.08], [mean, mean], color=INK, lw=width, label=label)
             axes.set_xticks([0, 1], [f"{g}\nn = {(rows['group'] == g).sum()}" for g in reversed(GROUPS)])
-            axes.set_xlim(-0.5, 1.6)
+            axes.set_xlim(-0.5, 1.75)
+            if place == 1:
+                axes.legend(title="mean", loc="upper left", fontsize=6, title_fontsize=6, handlelength=1.4)
             from_zero(axes, highest)
             axes.set_ylabel(f"{marker}+ cells/mm\u00b2")
             statistics = json.loads((folder / f"{study}-results" / "statistics.json").read_text("utf-8"))
             p = next(c["p_holm"] for c in statistics["comparisons"]
                      if (c["marker"], c["compartment"]) == (marker, "tissue"))  # fmt: skip
-            axes.set_title(f"{titles[study]}\n{format_p(p)}", fontsize=7)
+            axes.set_title(f"{titles[study]}\n$\\it{{P}}${format_p(p)[1:]}", fontsize=7)
         settle(figure)
         figure.savefig(path, dpi=150, metadata={"Software": None})
 

@@ -183,12 +183,12 @@ def _not_ruled_out(comparison: Mapping[str, Any]) -> list[Doubt]:
     return [
         Doubt(
             "stop",
-            f"{comparison['marker']}: the blanks do not rule out that false cells make this difference. They hold "
-            f"{format_number(case)} positive cells per mm\u00b2 in {comparison['case']} and "
-            f"{format_number(control)} in {comparison['control']}; {format_number(abs(point['estimate']))} more "
-            "in one than in the other would make the interval touch zero. With the blanks subtracted the "
-            f"difference is {format_estimate(corrected['estimate'], corrected['ci'])}, "
-            f"{format_p(corrected['p'])}.",
+            f"{comparison['marker']}: the blanks do not rule out that false cells make this difference. They "
+            f"hold {format_number(case)} positive cells per mm\u00b2 in {comparison['case']} and "
+            f"{format_number(control)} in {comparison['control']}; "
+            f"{format_number(abs(point['estimate']))} more in one than in the other would make the interval "
+            "touch zero. With the blanks subtracted the difference is "
+            f"{format_estimate(corrected['estimate'], corrected['ci'])}, {format_p(corrected['p'])}.",
         )
     ]
 
