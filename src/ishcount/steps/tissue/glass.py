@@ -26,7 +26,8 @@ MIN_CELLS = 50  # as for the white point: about 800 um2
 MIN_SHARE = 0.002
 MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode
 LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
-LIGHT_STEP = 8  # cells; a tenth of that reach
+LIGHT_STEP = 8  # cells: on large slides the light is smoothed on squares of this side (differs by .0005 OD)
+MANY_CELLS = 1_000_000  # about 16 mm2 of slide; up to this many all cells are smoothed
 MAX_UNEVEN_OD = 0.10  # light at the corner of a badly set condenser is down by a fifth
 LIGHT_ROUNDS = 8
 NEAR_CELLS = 25  # how far glass grows in a round: 100 um
@@ -116,19 +117,20 @@ def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
     od = np.asarray(cv2.LUT(np.ascontiguousarray(rgb), np.ascontiguousarray(table.T[np.newaxis])))
     if not glass.present:
         return np.maximum(od, 0)
-    shape, weight = glass.cells.shape, _wide(glass.cells.astype(np.float32))
+    step = LIGHT_STEP if glass.cells.size > MANY_CELLS else 1
+    shape, weight = glass.cells.shape, _wide(glass.cells.astype(np.float32), step)
     for channel in range(3):
-        light = _wide(np.where(glass.cells, od[..., channel], np.float32(0)))
+        light = _wide(np.where(glass.cells, od[..., channel], np.float32(0)), step)
         # Far from any glass nothing is known of the light: the slide's own white holds there.
         known = np.clip(light / (weight + 0.01), -MAX_UNEVEN_OD, MAX_UNEVEN_OD)
-        od[..., channel] -= cv2.resize(known, (0, 0), fx=LIGHT_STEP, fy=LIGHT_STEP)[: shape[0], : shape[1]]
+        od[..., channel] -= cv2.resize(known, (0, 0), fx=step, fy=step)[: shape[0], : shape[1]]
     return od
 
 
-def _wide(plane: Array) -> Array:
-    """Gaussian mean over `LIGHT_REACH_CELLS`, of squares of `LIGHT_STEP` cells: it has no detail."""
-    down, right = (-size % LIGHT_STEP for size in plane.shape)
+def _wide(plane: Array, step: int) -> Array:
+    """Gaussian mean over `LIGHT_REACH_CELLS`, of squares of `step` cells: so wide a mean has no detail."""
+    down, right = (-size % step for size in plane.shape)
     padded = cv2.copyMakeBorder(plane, 0, down, 0, right, cv2.BORDER_REPLICATE)
-    small = (padded.shape[1] // LIGHT_STEP, padded.shape[0] // LIGHT_STEP)
+    small = (padded.shape[1] // step, padded.shape[0] // step)
     squares = cv2.resize(padded, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(squares, (0, 0), LIGHT_REACH_CELLS / LIGHT_STEP))
+    return np.asarray(cv2.GaussianBlur(squares, (0, 0), LIGHT_REACH_CELLS / step))
