@@ -193,4 +193,5 @@ def stated_rate(controls: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         "Blanks ask for the smallest number of copies that keeps false cells, upper 95% limit included, "
         f"within {format_number(max(rates))} per mm\u00b2, per batch and the same for every group."
     )
-    return (asked, *(f"No number was derived: {reason}." for reason in dict.fromkeys(silent)))
+    many = f" for {len(silent)} of {len(limits)} batches and dyes" if len(limits) > 1 else ""
+    return (asked, f"No number was derived{many}: {silent[0]}.") if silent else (asked,)

@@ -45,13 +45,14 @@ def _imaging(summaries: Sequence[Mapping[str, Any]], params: Mapping[str, Any]) 
     size = _range(sizes, "um per pixel") if sizes else "a pixel size that is not known"
     sources = ", ".join(sorted({str(s["mpp_source"]) for s in done if s.get("mpp_source")}))
     stains = sorted({v["stain"] for s in done for v in (s.get("stains") or {}).get("vectors", [])})
-    dyes = " and ".join(in_words(name) for name in stains) or "haematoxylin and chromogen"
+    dyes = _joined([in_words(name) for name in stains]) or "haematoxylin and chromogen"
+    found = any("fold" in kind for s in done for kind in s.get("artefacts") or {})
     return (
         f"Whole-slide images were analysed at full resolution ({size}; source: {sources or 'not known'}) "
         "with ishcount. Tissue was delineated at about 4 um per pixel; holes, clefts, lumina, tears, "
-        f"folds, ink, dust and bubbles were left out of the area. Optical densities of {dyes} were "
-        "separated with stain colours estimated on each slide from a fixed sample of fields and then "
-        "kept for the whole slide. Nuclei were segmented on the haematoxylin image at about 0.5 um per "
+        f"{'folds, ' if found else ''}ink, dust and bubbles were left out of the area. Optical densities of "
+        f"{dyes} were separated with stain colours estimated on each slide from a fixed sample of fields and "
+        "then kept for the whole slide. Nuclei were segmented on the haematoxylin image at about 0.5 um per "
         f"pixel and grown by at most {params['cells']['cell_expansion_um']:g} um to cells."
     )
 
@@ -116,6 +117,7 @@ def _of_counting(densities: pd.DataFrame) -> list[str]:
         f"Section thickness is {'in the sheet' if is_known else 'not recorded'}.",
         "False positive dots are not all caught by the score: compare each density with those of the "
         "negative controls and of blanks before reading a small one as real.",
+        "Folds and edges stained by drying are left out only as far as they were found or drawn out by hand.",
         "The area has its own, systematic uncertainty (area_low_mm2 to area_high_mm2), which the "
         "intervals do not hold.",
     ]
@@ -159,7 +161,7 @@ def facts(
         "probes": f"markers: {_distinct(tissue, 'marker')}; lots to be added",
         "chromogens": _joined(sorted({in_words(str(c)) for c in tissue["chromogen"].dropna() if c}))
         + ", haematoxylin",
-        "controls": _controls(tissue),
+        "controls": _controls(tissue, statistics),
         "imaging": _imaging_fact(summaries),
         "counting": f"score cut {counting['dot_cut']:g}, at least {counting['min_dots']} copies; see methods",
         "review": _reviewed(tissue),
@@ -174,7 +176,7 @@ def facts(
         "flags": ", ".join(flagged) if flagged else "nothing was flagged",
         "pictures": "overviews carry scale bars; no contrast was changed",
         "outcome": "positive cells per mm2 of tissue, patient by patient",
-        "bias": str((params.get("protocol") or {}).get("blinding") or ""),
+        "bias": _bias(params, statistics, _controls(tissue, statistics)),
         "protocol": "fixed beforehand: see protocol" if params.get("protocol") else "",
         "statistics": "see methods" if statistics else "",
         "results": "see the answer, with 95% intervals" if statistics else "",
@@ -194,14 +196,27 @@ def _counts(tissue: pd.DataFrame, by: str, noun: str) -> str:
     return "; ".join(f"{name}: {n} {noun}" for name, n in found.items())
 
 
-def _controls(tissue: pd.DataFrame) -> str:
+def _controls(tissue: pd.DataFrame, statistics: Mapping[str, Any] | None) -> str:
+    """How many controls there are and, where they were judged, how many passed."""
     roles = tissue.drop_duplicates(["slide_id", "marker"])["role"].value_counts()
-    parts = [
-        f"{roles[role]} {role.replace('_', ' ')} slides"
-        for role in ("negative_control", "positive_control")
-        if role in roles
-    ]
-    return ", ".join(parts)
+    judged = (statistics or {}).get("controls") or []
+    parts = []
+    for role in [name for name in ("negative_control", "positive_control") if name in roles]:
+        verdicts = [bool(entry["passed"]) for entry in judged if entry["role"] == role]
+        passed = f", {sum(verdicts)} passed" if verdicts else ""
+        noun = "slide" if roles[role] == 1 else "slides"
+        parts.append(f"{roles[role]} {role.replace('_', ' ')} {noun}{passed}")
+    return "; ".join(parts)
+
+
+def _bias(params: Mapping[str, Any], statistics: Mapping[str, Any] | None, controls: str) -> str:
+    """Blinding as the protocol has it, controls, and covariates that were held against the groups; empty
+    where blinding is not known: only the authors can say it.
+    """
+    blinding = str((params.get("protocol") or {}).get("blinding") or "")
+    names = sorted({str(check["covariate"]) for check in (statistics or {}).get("confounding") or []})
+    checked = f"covariates against group: {', '.join(names)}" if names else ""
+    return "; ".join(filter(None, (blinding, controls, checked))) if blinding else ""
 
 
 def _reviewed(tissue: pd.DataFrame) -> str:

@@ -52,7 +52,7 @@ def test_what_only_the_authors_know_stays_open(study: StudyResult) -> None:
     assert by_name["Staining: protocol, pretreatment, instrument, dates"] is None
     assert (
         by_name["Staining: positive and negative controls and how they turned out"]
-        == "1 negative control slides"
+        == "1 negative control slide"
     )
     assert by_name["Imaging: scanner, objective, pixel size, file format"] == "0.25 um per pixel"
 
@@ -83,3 +83,28 @@ def test_the_checklists_are_named_with_their_open_items() -> None:
 def test_templates_travel_with_the_package() -> None:
     folder = Path(__file__).parents[3] / "src" / "ishcount" / "report" / "templates"
     assert {path.name for path in folder.iterdir()} == {"report.css", "report.html.j2", "report.typ"}
+
+
+def test_how_controls_turned_out_is_filled_in_and_bias_stays_open_without_blinding(
+    study: StudyResult,
+) -> None:
+    summaries = [slide.summary for slide in study.slides.values()]
+    judged = {
+        "controls": [{"role": "negative_control", "passed": False}],
+        "confounding": [{"covariate": "batch"}],
+    }
+    params = make_params().model_dump(mode="json")
+    found = facts(study.densities, summaries, params, judged)
+    assert found["controls"] == "1 negative control slide, 0 passed"
+    assert "bias" not in found
+    blinded = params | {"protocol": {"blinding": "readers did not know the group"}}
+    told = facts(study.densities, summaries, blinded, judged)["bias"].split("; ")
+    assert told == [blinded["protocol"]["blinding"], found["controls"], "covariates against group: batch"]
+
+
+def test_folds_are_said_to_be_left_out_only_where_some_were(study: StudyResult) -> None:
+    params = make_params().model_dump(mode="json")
+    plain = [dict(slide.summary, artefacts={"pen": 0.1}) for slide in study.slides.values()]
+    folded = [dict(summary, artefacts={"fold": 0.1}) for summary in plain]
+    texts = [" ".join(methods_text(study.densities, s, params, None, {})) for s in (plain, folded)]
+    assert ["folds, ink" in text for text in texts] == [False, True]
