@@ -38,6 +38,16 @@ def table(x: list[int], y: list[int], names: tuple[str, str] = ("EM", "normal"))
     return pd.DataFrame(rows)
 
 
+def with_sections(plain: pd.DataFrame, sections: list[int]) -> pd.DataFrame:
+    """The table with further sections of each patient, some of them levels of one block."""
+    extra = itertools.cycle(sections)
+    parts = [
+        plain.assign(level=level, n_positive=[next(extra) for _ in range(len(plain))])
+        for level in ("", "1", "2")
+    ]
+    return pd.concat([plain.assign(level=""), *parts], ignore_index=True)
+
+
 def numbers(found: dict[str, Any]) -> str:
     """Everything but the names, to the last bit."""
     comparison = found["comparisons"][0]
@@ -45,13 +55,17 @@ def numbers(found: dict[str, Any]) -> str:
 
 
 @settings(max_examples=12)
-@given(counts, counts, st.randoms(use_true_random=False))
-def test_shuffled_rows_and_renamed_labels_change_no_bit(x: list[int], y: list[int], random: Any) -> None:
-    plain = table(x, y)
+@given(counts, counts, counts, st.randoms(use_true_random=False))
+def test_shuffled_rows_and_renamed_labels_change_no_bit(
+    x: list[int], y: list[int], sections: list[int], random: Any
+) -> None:
+    plain = with_sections(table(x, y), sections)
     order = list(range(len(plain)))
     random.shuffle(order)
+    names = sorted(set(plain["patient"]))
+    random.shuffle(names)
     renamed = plain.iloc[order].assign(
-        patient=lambda t: t["patient"].map(lambda name: name[::-1]),
+        patient=lambda t: t["patient"].map(dict(zip(sorted(names), names, strict=True))),
         group=lambda t: t["group"].map({"EM": "zz", "normal": "aa"}),
     )
     first = compare_groups(plain, case="EM", control="normal", settings=QUICK)
@@ -64,12 +78,15 @@ def turned(ci: list[float] | None) -> list[float] | None:
 
 
 @settings(max_examples=12)
-@given(counts, counts)
-def test_swapped_groups_turn_the_signs_and_nothing_else(x: list[int], y: list[int]) -> None:
-    one = compare_groups(table(x, y), case="EM", control="normal", settings=QUICK)["comparisons"][0]
-    two = compare_groups(table(x, y), case="normal", control="EM", settings=QUICK)["comparisons"][0]
+@given(counts, counts, counts)
+def test_swapped_groups_turn_the_signs_and_nothing_else(
+    x: list[int], y: list[int], sections: list[int]
+) -> None:
+    rows = with_sections(table(x, y), sections)
+    one = compare_groups(rows, case="EM", control="normal", settings=QUICK)["comparisons"][0]
+    two = compare_groups(rows, case="normal", control="EM", settings=QUICK)["comparisons"][0]
     assert one["p_primary"] == two["p_primary"]
-    for name in ("permutation", "welch", "student", "log_welch", "mann_whitney"):
+    for name in ("permutation", "welch", "student", "log_welch", "mixed_model", "mann_whitney"):
         a, b = one["tests"][name], two["tests"][name]
         assert a["p"] == b["p"]
         if a["estimate"] is not None:

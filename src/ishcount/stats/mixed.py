@@ -72,21 +72,30 @@ def fit_random_intercept(values: np.ndarray, design: np.ndarray, patients: np.nd
 def compare_sections(
     case: Sequence[tuple[str, float]], control: Sequence[tuple[str, float]], *, confidence: float = 0.95
 ) -> Entry:
-    """Difference of log(1 + density) between groups of (patient, density per section)."""
-    labels = np.array([f"case {p}" for p, _ in case] + [f"control {p}" for p, _ in control])
-    patients = [len({p for p, _ in group}) for group in (case, control)]
-    df = sum(patients) - 2
-    if min(patients) < 2:
+    """Difference of log(1 + density) between groups of (patient, density per section).
+
+    Patients are taken in the order of their densities and the groups in the order of theirs, so that no name
+    can move a bit.
+    """
+    groups = [_by_patient(case), _by_patient(control)]
+    df = len(groups[0]) + len(groups[1]) - 2
+    if min(len(group) for group in groups) < 2:
         return unavailable(LOG_DENSITY, "fewer than 2 patients in a group")
-    if len(labels) == sum(patients):
+    if len(case) + len(control) == df + 2:
         return unavailable(LOG_DENSITY, "one section per patient: nothing to model within patients")
-    order = np.lexsort((np.array([d for _, d in [*case, *control]]), labels))
-    density = np.array([d for _, d in [*case, *control]], float)[order]
-    values, group = np.log1p(density), np.array([1.0] * len(case) + [0.0] * len(control))[order]
-    if np.ptp(values[group == 0]) == 0 and np.ptp(values[group == 1]) == 0:
+    sign = 1.0 if groups == sorted(groups) else -1.0
+    sections = [
+        (math.log1p(density), patient, side)
+        for side, group in enumerate(sorted(groups))
+        for patient, densities in enumerate(group)
+        for density in densities
+    ]
+    values, patient, side = (np.array(column, float) for column in zip(*sections, strict=True))
+    if np.ptp(values[side == 0]) == 0 and np.ptp(values[side == 1]) == 0:
         return unavailable(LOG_DENSITY, "zero variance in both groups")
-    fit = fit_random_intercept(values, np.stack([np.ones_like(group), group], axis=1), labels[order])
-    estimate, error = float(fit.coefficients[1]), float(fit.standard_errors[1])
+    design = np.stack([np.ones_like(side), 1 - side], axis=1)
+    fit = fit_random_intercept(values, design, patient + len(sections) * side)
+    estimate, error = sign * float(fit.coefficients[1]), float(fit.standard_errors[1])
     return result(
         LOG_DENSITY,
         estimate=estimate,
@@ -101,3 +110,11 @@ def compare_sections(
         n_sections=[len(case), len(control)],
         method="REML random intercept, containment degrees of freedom (patients - groups)",
     )
+
+
+def _by_patient(sections: Sequence[tuple[str, float]]) -> list[list[float]]:
+    """The sorted densities of each patient, patients sorted by them."""
+    found: dict[str, list[float]] = {}
+    for patient, density in sections:
+        found.setdefault(patient, []).append(density)
+    return sorted(sorted(densities) for densities in found.values())
