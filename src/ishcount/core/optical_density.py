@@ -38,6 +38,20 @@ def to_od(rgb: npt.NDArray[np.uint8], white: npt.ArrayLike) -> npt.NDArray[np.fl
     return np.asarray(cv2.LUT(flat, od_table(white).T[np.newaxis])).reshape(rgb.shape)
 
 
+def median_colour(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Median of each channel (3,) over the pixels of a mask, without a copy of them; some must be there."""
+    counts = np.zeros((3, 256), np.int64)
+    for first in range(0, len(rgb), 1024):  # OpenCV counts in float32, exact up to 16 million
+        rows = slice(first, first + 1024)
+        part, wanted = np.ascontiguousarray(rgb[rows]), mask[rows].astype(np.uint8)
+        for channel in range(3):
+            found = cv2.calcHist([part], [channel], wanted, [256], [0, 256])
+            counts[channel] += found.ravel().astype(np.int64)
+    below, n = np.cumsum(counts, axis=1), int(counts[0].sum())
+    middle = [np.argmax(below > place, axis=1) for place in ((n - 1) // 2, n // 2)]
+    return np.asarray((middle[0] + middle[1]) / 2, np.float64)
+
+
 def unmixing_tables(white: npt.ArrayLike, rows: npt.ArrayLike) -> npt.NDArray[np.int32]:
     """Tables (3 stains, 3 channels, 256) whose sum over channels is a stain's OD times `LEVELS_PER_OD`.
 

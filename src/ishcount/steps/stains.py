@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ishcount.core.errors import SlideError
-from ishcount.core.optical_density import block_mean, to_od
+from ishcount.core.optical_density import block_mean, median_colour, to_od
 from ishcount.core.settings import Settings
 from ishcount.core.stain_model import REFERENCE, StainModel, angle_deg, unit
 from ishcount.core.units import PixelSize
@@ -86,7 +86,7 @@ def estimate_white(
     asked for. Returns (R, G, B) and "glass" or "percentile".
     """
     if np.count_nonzero(glass) >= 50:
-        red, green, blue = np.median(overview[glass], axis=0)
+        red, green, blue = median_colour(overview, glass)
         return (float(red), float(green), float(blue)), "glass"
     red, green, blue = np.percentile(overview.reshape(-1, 3), 99.9, axis=0)
     return (float(red), float(green), float(blue)), "percentile"

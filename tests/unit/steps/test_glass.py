@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ishcount.steps.tissue import glass
+from ishcount.core.tissue_map import RegionKind
+from ishcount.core.units import PixelSize
+from ishcount.steps.tissue import find_tissue, glass
 from ishcount.steps.tissue.glass import find_glass, overview_od
 
 
@@ -32,3 +34,22 @@ def test_a_picture_of_one_bright_cell_has_no_glass_and_warns_of_nothing() -> Non
     found = find_glass(np.full((1, 1, 3), (231, 230, 230), np.uint8), np.ones((1, 1), np.bool_))
     assert not found.present
     assert all(np.isfinite(found.white))
+
+
+def test_a_large_slide_is_mapped_by_the_part_that_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same map as from the whole raster, worked through in bands and within a window."""
+    slide = np.full((500, 640, 3), 240, np.uint8)
+    speckle = np.random.default_rng(1).integers(-20, 20, (90, 120, 1))
+    slide[200:290, 260:380] = np.clip(np.array([180, 150, 190]) + speckle, 0, 255)
+    valid = np.ones(slide.shape[:2], np.bool_)
+    valid[240:250, 300:310] = False
+    sizes = {"width_px": 640 * 16, "height_px": 500 * 16}
+    whole = find_tissue(slide, valid, PixelSize(0.25, 0.25), 16, **sizes)
+    monkeypatch.setattr(glass, "MANY_CELLS", 20_000)
+    monkeypatch.setattr(glass, "BESIDE_CELLS", 40)
+    part = find_tissue(slide, valid, PixelSize(0.25, 0.25), 16, **sizes)
+    rows, columns = glass.matter_window(find_glass(slide, valid))
+    assert (rows.start, rows.stop, columns.start, columns.stop) == (159, 331, 219, 421)
+    assert whole.kind[245, 320] == RegionKind.TISSUE
+    for name in ("kind", "section", "low", "high"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))

@@ -7,6 +7,7 @@ the outline, because skin is layered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -39,16 +40,17 @@ def section_features(
 
     od: float32 (h, w, 3) of one section; solid: its tissue; outline: the same filled.
     """
-    planes, turn = _planes(np.maximum(od, 0), solid, outline, cell_um)
     chosen = np.zeros_like(solid)
     chosen[::step, ::step] = solid[::step, ::step]
-    found = {name: plane[chosen] for name, plane in planes.items()}
+    planes = _Planes(chosen)
+    turn = _fill(planes, np.maximum(od, 0), solid, outline, cell_um)
+    found = planes.values
     row, col = (index.astype(np.float32) for index in np.nonzero(chosen))
     across, down = turn[0][chosen], turn[1][chosen]
     for distance in STEPS_UM:
         x, y = col + across * (distance / cell_um), row + down * (distance / cell_um)
         for name in CONTEXT if abs(distance) <= NEAR_UM else CONTEXT[:5]:
-            found[f"{name}@{distance}"] = _looked_up(planes[name], x, y)
+            found[f"{name}@{distance}"] = _looked_up(planes.whole[name], x, y)
     return found, chosen
 
 
@@ -64,14 +66,28 @@ def _looked_up(plane: Array, x: Array, y: Array) -> Array:
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _planes(od: Array, solid: Mask, outline: Mask, um: float) -> tuple[dict[str, Array], tuple[Array, Array]]:
-    """The features that need no context, (h, w) each, and the unit vector inwards (across, down)."""
+class _Planes:
+    """What is kept of each plane: float32 values at the chosen cells, all of it only where it is CONTEXT."""
+
+    def __init__(self, chosen: Mask) -> None:
+        self.chosen = chosen
+        self.values: dict[str, Array] = {}
+        self.whole: dict[str, Array] = {}
+
+    def __setitem__(self, name: str, plane: Array) -> None:
+        plane = plane.astype(np.float32)
+        self.values[name] = plane[self.chosen]
+        if name in CONTEXT:
+            self.whole[name] = plane
+
+
+def _fill(planes: _Planes, od: Array, solid: Mask, outline: Mask, um: float) -> tuple[Array, Array]:
+    """Add the features that need no context; the unit vector inwards (across, down) of each cell (h, w)."""
     red, mean = od[..., 0], od.mean(axis=-1)
     tint_red, tint = (_between_nuclei(plane, solid, um) for plane in (red, mean))
     nuclear = np.where(solid, np.maximum(red - tint_red, 0), 0)
     unit = max(float(np.quantile(nuclear[solid], NUCLEI_QUANTILE)), MIN_NUCLEAR_OD)
     usual = float(np.median(tint_red[solid]))
-    planes: dict[str, Array] = {}
     for sigma in (6, 12, 24, 48):
         planes[f"r{sigma}"] = smoothed(red, solid, sigma / um) / unit
     for sigma in (8, 16, 32):
@@ -81,7 +97,8 @@ def _planes(od: Array, solid: Mask, outline: Mask, um: float) -> tuple[dict[str,
     planes["tt"] = smoothed(tint_red, solid, 12 / um) / unit
     planes["tm"] = _against_median(smoothed(tint, solid, 10 / um), solid)
     planes["m"] = _against_median(smoothed(mean, solid, 10 / um), solid)
-    planes |= _texture(red, mean, tint, solid, unit, um)
+    for name, plane in _texture(red, mean, tint, solid, unit, um):
+        planes[name] = plane
     shares = [smoothed(od[..., k], solid, 12 / um) for k in range(3)]
     total = shares[0] + shares[1] + shares[2] + 0.02
     for k, name in ((1, "cg"), (2, "cb")):
@@ -92,7 +109,7 @@ def _planes(od: Array, solid: Mask, outline: Mask, um: float) -> tuple[dict[str,
     inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1].astype(np.float32) * um
     planes["in"] = np.minimum(inward, DEEPEST_UM)
     planes["coh"] = _coherence(mean, solid, um)
-    return {name: plane.astype(np.float32) for name, plane in planes.items()}, _inwards(inward, um)
+    return _inwards(inward, um)
 
 
 def _between_nuclei(plane: Array, solid: Mask, um: float) -> Array:
@@ -108,7 +125,9 @@ def _against_median(plane: Array, solid: Mask) -> Array:
     return np.asarray(np.log((plane + 0.01) / (np.median(plane[solid]) + 0.01)))
 
 
-def _texture(red: Array, mean: Array, tint: Array, solid: Mask, unit: float, um: float) -> dict[str, Array]:
+def _texture(
+    red: Array, mean: Array, tint: Array, solid: Mask, unit: float, um: float
+) -> Iterator[tuple[str, Array]]:
     """How much nuclei and gaps stand out, how rough all is, how rough the tint alone."""
     around = smoothed(mean, solid, 10 / um)
     wide = smoothed(mean, solid, 12 / um)
@@ -117,12 +136,10 @@ def _texture(red: Array, mean: Array, tint: Array, solid: Mask, unit: float, um:
         square = smoothed(plane * plane, solid, sigma / um)
         return np.asarray(np.sqrt(np.maximum(square - smoothed(plane, solid, sigma / um) ** 2, 0)))
 
-    return {
-        "gap": (wide - smoothed(tint, solid, 10 / um)) / (wide + 0.02),
-        "sr": spread(red, 10) / unit,
-        "sm": spread(mean, 10) / (around + 0.02),
-        "ut": spread(tint, 16) / (smoothed(tint, solid, 16 / um) + 0.02),
-    }
+    yield "gap", (wide - smoothed(tint, solid, 10 / um)) / (wide + 0.02)
+    yield "sr", spread(red, 10) / unit
+    yield "sm", spread(mean, 10) / (around + 0.02)
+    yield "ut", spread(tint, 16) / (smoothed(tint, solid, 16 / um) + 0.02)
 
 
 def _coherence(mean: Array, solid: Mask, um: float) -> Array:

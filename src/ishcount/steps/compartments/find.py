@@ -53,7 +53,6 @@ def find_compartments(
     if not params.automatic:
         return tissue
     cell = tissue.pixel_size.scaled(tissue.factor_px)
-    od = np.maximum(to_od(overview, white), 0).astype(np.float32)
     place = np.zeros(tissue.kind.shape, np.uint8)
     depth = np.full(tissue.kind.shape, np.nan, np.float32)
     length, detached = 0.0, 0.0
@@ -65,7 +64,8 @@ def find_compartments(
         outline = tissue.section[window] == number
         solid = outline & (tissue.kind[window] == RegionKind.TISSUE)
         hole = outline & (tissue.kind[window] == RegionKind.HOLE)
-        codes = find_layers(od[window], solid, outline, cell.mean_um)
+        od = np.maximum(to_od(overview[window], white), 0).astype(np.float32)
+        codes = find_layers(od, solid, outline, cell.mean_um)
         epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
         if not epidermis.any():
             continue

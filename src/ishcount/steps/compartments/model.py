@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 MODEL_FILE = "compartment_model.json"
 CLASSES = ("epidermis", "stratum_corneum", "dermis", "adnexa", "fat", "hair")
+ROWS = 65_536  # cells judged at once
 FLOOR = -8.0  # log-probabilities stop here, so that one sure cell cannot outvote its surroundings
 
 
@@ -30,8 +31,12 @@ def forests() -> tuple[Forest, ...]:
 def log_likelihoods(features: dict[str, Array]) -> Array:
     """Log-probability of each of `CLASSES`, float32 (n, 6), as in training, where classes are about even."""
     found = forests()
-    table = np.stack([features[name] for name in found[0].feature_names], axis=-1).astype(np.float32)
-    raw = np.stack([forest.raw(table) for forest in found], axis=-1)
+    columns = [features[name] for name in found[0].feature_names]
+    raw = np.empty((len(columns[0]), len(CLASSES)))
+    for first in range(0, len(raw), ROWS):
+        table = np.stack([column[first : first + ROWS] for column in columns], axis=-1).astype(np.float32)
+        for place, forest in enumerate(found):
+            raw[first : first + ROWS, place] = forest.raw(table)
     raw -= raw.max(axis=1, keepdims=True)
     log = np.maximum(raw - np.log(np.exp(raw).sum(axis=1, keepdims=True)), FLOOR)
     return np.asarray(log, np.float32)

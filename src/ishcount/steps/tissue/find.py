@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.tissue.debris import find_bubbles, find_dust
 from ishcount.steps.tissue.extent import fill_pinholes, find_extent
-from ishcount.steps.tissue.glass import find_glass, overview_od
+from ishcount.steps.tissue.glass import Glass, find_glass, matter_window, overview_od
 from ishcount.steps.tissue.ink import find_ink, find_ink_rim
 from ishcount.steps.tissue.sections import fill_outlines, number_sections
 
@@ -95,8 +96,34 @@ def find_tissue(
     beside it (docs/methods.md).
     """
     cell = pixel_size.scaled(factor)
-    cell_um2 = cell.area_um2(1)
     glass = find_glass(overview, valid)
+    window = matter_window(glass)
+    part = replace(glass, cells=glass.cells[window])
+    found = _judged(np.ascontiguousarray(overview[window]), valid[window], part, cell, params)
+    kind, outline, low, high = (np.zeros(valid.shape, plane.dtype) for plane in found)
+    for whole, plane in zip((kind, outline, low, high), found, strict=True):
+        whole[window] = plane
+    kind[~valid] = RegionKind.DAMAGED
+    return TissueMap(
+        kind=kind,
+        section=outline,
+        compartment=np.zeros(kind.shape, np.uint8),
+        compartment_names=("",),
+        low=low,
+        high=high,
+        depth_um=None,
+        factor_px=factor,
+        width_px=width_px,
+        height_px=height_px,
+        pixel_size=pixel_size,
+    )
+
+
+def _judged(
+    overview: npt.NDArray[np.uint8], valid: Mask, glass: Glass, cell: PixelSize, params: TissueParams
+) -> tuple[Array, Array, Mask, Mask]:
+    """`kind`, `section`, `low` and `high` of the map."""
+    cell_um2 = cell.area_um2(1)
     od = overview_od(overview, glass)
     od[~valid] = 0
     kind = np.zeros(valid.shape, np.uint8)
@@ -128,18 +155,5 @@ def find_tissue(
     kind[tissue] = np.where(section[tissue] > 0, RegionKind.TISSUE, RegionKind.DUST)
     outline = fill_outlines(section, mouth_cells=cell.to_px(params.cleft_mouth_um))
     kind[(outline > 0) & (kind == RegionKind.GLASS)] = RegionKind.HOLE
-    kind[~valid] = RegionKind.DAMAGED
     holes = params.pinhole_um2 / cell_um2
-    return TissueMap(
-        kind=kind,
-        section=outline,
-        compartment=np.zeros(kind.shape, np.uint8),
-        compartment_names=("",),
-        low=fill_pinholes(extent.inner & free, holes),
-        high=fill_pinholes(extent.outer & free, holes),
-        depth_um=None,
-        factor_px=factor,
-        width_px=width_px,
-        height_px=height_px,
-        pixel_size=pixel_size,
-    )
+    return kind, outline, fill_pinholes(extent.inner & free, holes), fill_pinholes(extent.outer & free, holes)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from ishcount.core.optical_density import od_table
+from ishcount.core.optical_density import median_colour, od_table
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -29,6 +29,7 @@ LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges d
 LIGHT_STEP = 8  # cells: on large slides the light is smoothed on squares of this side (differs by .0005 OD)
 MANY_CELLS = 1_000_000  # about 16 mm2 of slide; up to this many all cells are smoothed
 MAX_UNEVEN_OD = 0.10  # light at the corner of a badly set condenser is down by a fifth
+BESIDE_CELLS = 4 * LIGHT_REACH_CELLS
 LIGHT_ROUNDS = 8
 NEAR_CELLS = 25  # how far glass grows in a round: 100 um
 
@@ -47,10 +48,14 @@ class Glass:
 
 def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     """Flat, bright, neutral cells about the brightest frequent grey level; else no glass."""
-    grey = rgb.mean(axis=-1, dtype=np.float32)
-    spread = rgb.max(axis=-1).astype(np.int16) - rgb.min(axis=-1)
-    flat = (deviation(grey, 3) < FLAT_LEVELS) & valid & (spread <= NEUTRAL_LEVELS) & (grey >= DARKEST_GLASS)
-    flat = _without_fill(flat, rgb)
+    grey, flat = np.empty(valid.shape, np.float32), np.empty(valid.shape, np.bool_)
+    for band, inner in bands(valid.shape, 1):
+        level = rgb[band].mean(axis=-1, dtype=np.float32)
+        spread = rgb[band].max(axis=-1) - rgb[band].min(axis=-1)
+        even = (deviation(level, 3) < FLAT_LEVELS) & (spread <= NEUTRAL_LEVELS) & (level >= DARKEST_GLASS)
+        place = slice(band.start + inner.start, band.start + inner.stop)
+        grey[place], flat[place] = level[inner], even[inner]
+    flat = _without_fill(flat & valid, rgb)
     needed = max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum())
     mode = _brightest_mode(grey[flat], needed)
     cells = np.zeros(valid.shape, np.bool_)
@@ -59,7 +64,33 @@ def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     if not cells.any():
         white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
         return Glass(_triple(white), False, cells)
-    return Glass(_triple(np.median(rgb[cells], axis=0)), True, cells)
+    return Glass(_triple(median_colour(rgb, cells)), True, cells)
+
+
+def bands(shape: tuple[int, ...], halo: int) -> Iterator[tuple[slice, slice]]:
+    """Rows to read and, of these, rows to keep, for a filter of reach `halo`; `MANY_CELLS` at a time."""
+    height = max(1, MANY_CELLS // max(1, shape[1]))
+    for first in range(0, shape[0], height):
+        last = min(shape[0], first + height)
+        read = slice(max(0, first - halo), min(shape[0], last + halo))
+        yield read, slice(first - read.start, last - read.start)
+
+
+def matter_window(glass: Glass) -> tuple[slice, slice]:
+    """The part of a large slide that holds anything but empty glass, and glass enough around it.
+
+    Specks under 3 x 3 cells do not count. All of a slide that is not large or has no glass.
+    """
+    height, width = glass.cells.shape
+    if not glass.present or glass.cells.size <= MANY_CELLS:
+        return slice(0, height), slice(0, width)
+    solid = cv2.morphologyEx((~glass.cells).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    window = []
+    for axis, size in ((1, height), (0, width)):
+        held = np.flatnonzero(solid.any(axis=axis))
+        first, last = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
+        window.append(slice(max(0, first - BESIDE_CELLS), min(size, last + BESIDE_CELLS)))
+    return window[0], window[1]
 
 
 def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
@@ -71,7 +102,8 @@ def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
 def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
     """Flat cells on the quadratic surface through `cells`, grown outwards: light may fall off sideways."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
-    level = np.log(np.maximum(grey, 1))
+    level = np.maximum(grey, 1)
+    np.log(level, out=level)
     for _ in range(LIGHT_ROUNDS):
         n_cells = int(cells.sum())
         if n_cells < MIN_CELLS:
@@ -80,10 +112,12 @@ def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
         v, u = y[row], x[col]
         terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
         c, cx, cy, cxx, cxy, cyy = np.linalg.lstsq(terms, level[row, col], rcond=None)[0]
-        surface = (c + cx * x + cxx * x * x)[None, :] + (cy * y + cyy * y * y)[:, None]
-        surface += cxy * y[:, None] * x[None, :]
-        near = ndimage.distance_transform_cdt(~cells, metric="taxicab") <= NEAR_CELLS
-        cells = flat & near & (np.abs(level - surface) <= MODE_REACH / 240)
+        beyond = (~cells).astype(np.uint8)
+        near = cv2.distanceTransform(beyond, cv2.DIST_L1, 3, dstType=cv2.CV_8U) <= NEAR_CELLS
+        for band, _ in bands(grey.shape, 0):
+            surface = (c + cx * x + cxx * x * x)[None, :] + (cy * y[band] + cyy * y[band] * y[band])[:, None]
+            surface += cxy * y[band][:, None] * x[None, :]
+            cells[band] = flat[band] & near[band] & (np.abs(level[band] - surface) <= MODE_REACH / 240)
     return cells
 
 

@@ -32,9 +32,12 @@ def find_ink(od: Array, *, cell_um: float, min_area_um2: float) -> Mask:
     Surely inked cells (colour no dye of tissue has, or black, and smooth as ink is) are grown into their
     paler fringe of the same hue. Marks under `min_area_um2` are left alone.
     """
-    smooth = np.stack([cv2.GaussianBlur(od[..., k], (0, 0), max(0.5, 4 / cell_um)) for k in range(3)], -1)
-    mean = smooth.mean(axis=-1)
-    share = np.maximum(smooth, 0) / np.maximum(np.maximum(smooth, 0).sum(axis=-1, keepdims=True), 1e-3)
+    share = np.empty_like(od)  # the smoothed picture first, in the same memory
+    for channel in range(3):
+        share[..., channel] = cv2.GaussianBlur(od[..., channel], (0, 0), max(0.5, 4 / cell_um))
+    mean = share.mean(axis=-1)
+    np.maximum(share, 0, out=share)
+    share /= np.maximum(share.sum(axis=-1, keepdims=True), 1e-3)
     found = np.zeros(mean.shape, np.bool_)
     even = deviation(mean, 5) < 0.25 * mean
     for core, fringe in (*_coloured(share, mean, even), _black(share, mean, even)):
