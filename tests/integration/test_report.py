@@ -237,3 +237,21 @@ def test_a_table_made_elsewhere_prints_what_the_paper_printed(tmp_path: Path) ->
     assert "8.72 (95% CI, 2.60-14.84), P=.008" in text
     assert "Student's t test gives P=.008 and Welch's P=.01" in text
     assert "The densities were made elsewhere" in text
+
+
+def test_a_target_without_a_passing_control_is_flagged_in_every_table(copy: Path) -> None:
+    table = pd.read_parquet(copy / "densities.parquet")
+    is_target = table["role"] == "target"
+    table.loc[is_target & (table["patient"] == table.loc[is_target, "patient"].iloc[0]), "flags"] = (
+        "CONTROL_MISSING;NO_GLASS"
+    )
+    table.to_parquet(copy / "densities.parquet")
+    write_report(copy, case="EM", control="normal")
+    patients = pd.read_excel(copy / "densities.xlsx", sheet_name="Patients")
+    assert patients["flags"].dropna().unique().tolist() == ["CONTROL_MISSING"]
+    assert set(patients.loc[patients["flags"].notna(), "patient"]) == {
+        table.loc[is_target, "patient"].iloc[0]
+    }
+    statistics = pd.read_excel(copy / "densities.xlsx", sheet_name="Statistics")
+    assert set(statistics["flags"]) == {"CONTROL_MISSING"}
+    assert page(copy).text.count("no negative control") >= 2

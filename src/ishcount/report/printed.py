@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ishcount.core.flags import Flag
 from ishcount.report.dictionary import column as explained
 from ishcount.report.names import in_words
 from ishcount.report.statistics_table import statistics_table
@@ -57,7 +58,7 @@ def printed_statistics(statistics: Mapping[str, Any]) -> Table:
                 as_limits(row["low"], row["high"]),
                 str(row["p_text"]).removeprefix("P").lstrip("="),
                 as_p(row["p_holm"]),
-                _text(row["reason"]),
+                "; ".join(filter(None, (_text(row["reason"]), _flags_in_words(row, of_primary=True)))),
             ),
             is_primary=row["role_of_result"] == "primary",
         )
@@ -113,7 +114,7 @@ def printed_patients(patients: pd.DataFrame) -> Table:
                 as_number(row["n_positive"], 1 if row["n_positive"] % 1 else 0),
                 as_number(row["exposure"], 3),
                 as_number(row[measure]),
-                _text(row["reason"]),
+                "; ".join(filter(None, (_text(row["reason"]), _flags_in_words(row)))),
             )
         )
         for row in table.sort_values(["marker", "group", "patient", "pair"]).to_dict("records")
@@ -121,6 +122,15 @@ def printed_patients(patients: pd.DataFrame) -> Table:
     return Table(
         "Patients", columns, rows, "The unit of comparison: counts over areas of each patient's sections."
     )
+
+
+def _flags_in_words(row: Mapping[Any, Any], *, of_primary: bool = False) -> str:
+    """What stands against the controls of a patient, or of a comparison: there it is said once."""
+    if of_primary and row["role_of_result"] != "primary":
+        return ""
+    told = {Flag.CONTROL_MISSING: "no negative control", Flag.CONTROL_FAILED: "a control did not pass"}
+    given = _text(row.get("flags")).split(";")
+    return "; ".join(told[Flag[name]] for name in given if name)
 
 
 def printed_slides(densities: pd.DataFrame) -> Table:

@@ -13,6 +13,7 @@ from ishcount.stats.wording import format_p
 COLUMNS = (
     "marker", "compartment", "case", "control", "measure", "role_of_result", "quantity", "estimand", "n_case",
     "n_control", "estimate", "low", "high", "statistic", "df", "p", "p_text", "p_holm", "reason",
+    "flags",
 )  # fmt: skip
 _PAIR_TESTS = (("welch", "p", "p_holm"), ("mann_whitney", "p_mann_whitney", "p_mann_whitney_holm"))
 _MADE_BY = {"negative_binomial": "interval by profile likelihood, P by simulation under one rate"}
@@ -32,7 +33,7 @@ def _rows(comparison: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     entries |= {name: {"label": label, **entry} for name, entry in comparison["effects"].items()}
     asked = {name: entry for name, entry in entries.items() if _was_asked(entry)}
     shared = {name: comparison.get(name) for name in ("marker", "compartment", "case", "control", "measure")}
-    shared |= {name: comparison.get(name) for name in ("n_case", "n_control")}
+    shared |= {name: comparison.get(name) for name in ("n_case", "n_control", "flags")}
     for name, entry in sorted(asked.items(), key=lambda item: _ROLES.index(item[1]["label"])):
         is_primary = name == comparison["primary"]
         yield shared | _row(name, entry) | {"p_holm": comparison.get("p_holm") if is_primary else None}

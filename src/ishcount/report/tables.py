@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from ishcount.core.flags import names
 from ishcount.report.stain_drift import stain_drift_deg
+from ishcount.study.controls import CONTROL_FLAGS
 
+CONTROL_NAMES = names(CONTROL_FLAGS).split(";")
 QC_FIRST = (
     "slide_id", "status", "error_code", "reason", "flags", "tissue_area_mm2", "area_low_mm2", "area_high_mm2",
     "artefacts_mm2", "n_sections", "n_cells", "width_px", "height_px", "mpp_x_um", "mpp_y_um", "mpp_source",
@@ -61,6 +64,22 @@ def sensitivity_table(summaries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         for point in result.get("sensitivity") or []
     ]
     return pd.DataFrame(rows, columns=list(SENSITIVITY))
+
+
+def flag_uncontrolled(patients: pd.DataFrame, densities: pd.DataFrame) -> pd.DataFrame:
+    """The patients with `flags`: CONTROL_MISSING or CONTROL_FAILED where a slide of theirs has it."""
+    keys = ["patient", "marker", "compartment"]
+    found: dict[tuple[str, ...], set[str]] = {}
+    rows = densities.dropna(subset=["flags", "patient", "marker"])
+    for *key, text in rows[[*keys, "flags"]].astype(str).itertuples(index=False):
+        found.setdefault(tuple(key), set()).update(
+            {name for name in CONTROL_NAMES if name in text.split(";")}
+        )
+    flags = [
+        ";".join(sorted(found.get(tuple(key), ())))
+        for key in patients[keys].astype(str).itertuples(index=False)
+    ]
+    return patients.assign(flags=pd.Series(flags, index=patients.index, dtype="string"))
 
 
 def controls_table(controls: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

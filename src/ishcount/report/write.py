@@ -25,7 +25,13 @@ from ishcount.report.html import write_html
 from ishcount.report.least_copies import copies_tried
 from ishcount.report.pdf import write_pdf
 from ishcount.report.statistics_table import statistics_table
-from ishcount.report.tables import answers_by_copies, controls_table, qc_table, sensitivity_table
+from ishcount.report.tables import (
+    answers_by_copies,
+    controls_table,
+    flag_uncontrolled,
+    qc_table,
+    sensitivity_table,
+)
 from ishcount.report.workbook import Front, Sheet, parameters_table, prism_table, write_workbook
 from ishcount.result import StudyResult, load_result
 from ishcount.review.audited import write_audits
@@ -68,6 +74,9 @@ def write_report(
     statistics, patients = _compare(result.densities, settings)
     write_audits(result.folder, result)
     if statistics is not None:
+        patients = flag_uncontrolled(patients, result.densities)
+        for comparison in statistics["comparisons"]:
+            comparison["flags"] = _flags_of(comparison, patients)
         min_dots = result.params.density.min_dots
         statistics["controls"] = control_gate(result.densities, min_dots=min_dots).controls
         statistics["comparisons"] = with_blanks(statistics, patients, result.densities)
@@ -127,6 +136,13 @@ def write_comparison(
     )
     _write_all(folder, inputs, None)
     return statistics
+
+
+def _flags_of(comparison: Mapping[str, Any], patients: pd.DataFrame) -> str:
+    """What stands against the controls of any patient compared, as in `flags` of the patients."""
+    rows = patients[patients["marker"] == comparison["marker"]]
+    rows = rows[rows["compartment"] == comparison["compartment"]]
+    return ";".join(sorted({name for text in rows["flags"] for name in text.split(";") if name}))
 
 
 def _settings(
