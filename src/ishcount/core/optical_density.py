@@ -35,7 +35,7 @@ def to_od(rgb: npt.NDArray[np.uint8], white: npt.ArrayLike) -> npt.NDArray[np.fl
     if rgb.size == 0:
         return np.zeros(rgb.shape)
     flat = np.ascontiguousarray(rgb).reshape(-1, 1, 3)
-    return np.asarray(cv2.LUT(flat, od_table(white).T[np.newaxis])).reshape(rgb.shape)
+    return np.asarray(cv2.LUT(flat, od_table(white).T[np.newaxis]), np.float64).reshape(rgb.shape)
 
 
 def median_colour(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

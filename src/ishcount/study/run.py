@@ -49,7 +49,7 @@ class RunResult:
     @property
     def exit_code(self) -> int:
         """0 every slide ok or partial, 3 some failed, 4 none succeeded."""
-        failed = sum(outcome.table is None for outcome in self.outcomes)
+        failed = sum(outcome.packed is None for outcome in self.outcomes)
         return 0 if failed == 0 else 4 if failed == len(self.outcomes) else 3
 
 
@@ -233,8 +233,9 @@ class _Run:
 
 
 def _rows(outcome: Outcome, params: Params) -> pd.DataFrame:
-    if outcome.table is not None:
-        return outcome.table
+    table = outcome.table
+    if table is not None:
+        return table
     job = outcome.slide.job
     return failed_rows(
         job.slide_id, outcome.slide.sheet_rows, dict(job.markers), status=outcome.status,

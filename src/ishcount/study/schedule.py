@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,11 +40,16 @@ class Outcome:
     status: str
     error_code: str = ""
     reason: str = ""
-    table: pd.DataFrame | None = None
+    packed: bytes | None = None  # the rows, pickled: hundreds of small tables would not keep memory flat
     is_kept: bool = False
     megapixels: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     cause: BaseException | None = None
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The slide's rows; None where there are none."""
+        return None if self.packed is None else pickle.loads(self.packed)  # noqa: S301, our own bytes
 
 
 class Watcher(Protocol):
@@ -187,7 +193,7 @@ class Schedule:
 
     def _got_rows(self, _key: _Key, course: _Course, table: pd.DataFrame) -> None:
         outcome = course.outcome
-        outcome.table = table
+        outcome.packed = pickle.dumps(table)
         if len(table):
             first = table.iloc[0]
             told = (

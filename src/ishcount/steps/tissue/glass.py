@@ -148,10 +148,13 @@ def deviation(values: Array, side: int) -> Array:
 def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
     """Optical density float32 (h, w, 3) relative to the glass nearby: slow shading is taken off."""
     table = od_table(glass.white).astype(np.float32)
-    od = np.asarray(cv2.LUT(np.ascontiguousarray(rgb), np.ascontiguousarray(table.T[np.newaxis])))
+    looked_up = cv2.LUT(np.ascontiguousarray(rgb), np.ascontiguousarray(table.T[np.newaxis]))
+    od: Array = np.asarray(looked_up, np.float32)
     if not glass.present:
         return np.maximum(od, 0)
     step = LIGHT_STEP if glass.cells.size > MANY_CELLS else 1
+    if step == 1:
+        _level(od, glass.cells)
     shape, weight = glass.cells.shape, _wide(glass.cells.astype(np.float32), step)
     for channel in range(3):
         light = _wide(np.where(glass.cells, od[..., channel], np.float32(0)), step)
@@ -159,6 +162,31 @@ def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
         known = np.clip(light / (weight + 0.01), -MAX_UNEVEN_OD, MAX_UNEVEN_OD)
         od[..., channel] -= cv2.resize(known, (0, 0), fx=step, fy=step)[: shape[0], : shape[1]]
     return od
+
+
+def _level(od: Array, cells: Mask) -> None:
+    """Take the quadratic surface through glass off `od` (h, w, 3): the lamp of a microscope falls off so.
+
+    What would be taken off tissue stays within what is seen on glass: a surface is not followed beyond it.
+    """
+    height, width = cells.shape
+    y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (height, width))
+    places = np.flatnonzero(cells)
+    row, col = np.divmod(places[:: max(1, len(places) // 20_000)], width)
+    seen = _quadratic(x[col], y[row])
+    if len(row) < MIN_CELLS:
+        return
+    for channel in range(3):
+        terms = np.linalg.lstsq(seen, od[row, col, channel], rcond=None)[0].astype(np.float32)
+        least, most = np.quantile(seen @ terms, (0.01, 0.99)).clip(-MAX_UNEVEN_OD, MAX_UNEVEN_OD)
+        for band, _ in bands(cells.shape, 0):
+            grid = _quadratic(*np.broadcast_arrays(x[None, :], y[band][:, None]))
+            od[band, :, channel] -= np.clip(grid @ terms, least, most)
+
+
+def _quadratic(x: Array, y: Array) -> Array:
+    """Terms of a quadratic surface, (..., 6)."""
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
 def _wide(plane: Array, step: int) -> Array:
