@@ -21,6 +21,7 @@ from ishcount.report.dictionary import column, dictionary_table
 
 NUMBER_FORMATS = {
     "text": "@",
+    "truth": '"TRUE";"TRUE";"FALSE"',  # LibreOffice would print 1 and 0
     "general": "General",
     "count": "#,##0",
     "area": "0.000",
@@ -176,7 +177,7 @@ def _write_cell(page: Any, row: int, col: int, value: Any, style: Any, styles: _
     if value is None or value is pd.NA or value is pd.NaT:
         return
     if isinstance(value, (bool, np.bool_)):
-        page.write_boolean(row, col, bool(value))
+        page.write_boolean(row, col, bool(value), styles.cells["truth"])
     elif isinstance(value, (int, float, np.integer, np.floating)):
         if np.isfinite(value):
             page.write_number(row, col, value, style)
