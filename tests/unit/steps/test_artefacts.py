@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ishcount.steps.artefacts import find_blur, focus_energy
+from ishcount.steps.artefacts import ArtefactParams, find_blur, focus_energy
 
 Array = np.ndarray[Any, Any]
 
@@ -50,3 +50,14 @@ def test_focus_is_the_same_in_every_block(rng: np.random.Generator) -> None:
     whole = focus_energy(picture, 0.5, 8)
     part = focus_energy(picture[160:640, 160:640], 0.5, 8)
     assert np.allclose(part[:, 5:-5, 5:-5], whole[:, 25:75, 25:75], rtol=1e-4)
+
+
+def test_a_slide_out_of_focus_in_half_does_not_lower_its_own_bar(rng: np.random.Generator) -> None:
+    picture = field(rng)
+    half = np.zeros(picture.shape, np.float32)
+    half[:, :480] = 1
+    picture += (cv2.GaussianBlur(picture, (0, 0), 2.2) - picture) * half
+    tissue = np.ones((100, 100), np.bool_)
+    found = find_blur(energy_of(picture, rng), tissue, ~tissue, 4.0, ArtefactParams(least_share=0))
+    assert found[:, :50].mean() > 0.9
+    assert found[:, 70:].mean() < 0.05

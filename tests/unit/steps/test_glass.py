@@ -53,3 +53,13 @@ def test_a_large_slide_is_mapped_by_the_part_that_is_not_empty(monkeypatch: pyte
     assert whole.kind[245, 320] == RegionKind.TISSUE
     for name in ("kind", "section", "low", "high"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
+
+
+def test_a_lamp_that_falls_off_leaves_no_shade_on_glass_round_a_large_section() -> None:
+    y, x = np.mgrid[-1:1:150j, -1:1:200j]
+    light = 245 * 10 ** -(0.03 * (x**2 + y**2) + 0.02 * x)
+    light[12:138, 16:184] *= 0.8
+    rgb = np.repeat(np.rint(light).astype(np.uint8)[..., None], 3, axis=2)
+    glass = find_glass(rgb, np.ones(rgb.shape[:2], np.bool_))
+    od = overview_od(rgb, glass)
+    assert np.abs(od[:10]).max() < 0.006 and np.abs(od[:, :14]).max() < 0.006

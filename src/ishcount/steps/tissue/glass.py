@@ -110,13 +110,11 @@ def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
             return cells
         row, col = np.divmod(np.flatnonzero(cells)[:: max(1, n_cells // 20_000)], grey.shape[1])
         v, u = y[row], x[col]
-        terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)
-        c, cx, cy, cxx, cxy, cyy = np.linalg.lstsq(terms, level[row, col], rcond=None)[0]
+        terms = np.linalg.lstsq(_quadratic(u, v), level[row, col], rcond=None)[0]
         beyond = (~cells).astype(np.uint8)
         near = cv2.distanceTransform(beyond, cv2.DIST_L1, 3, dstType=cv2.CV_8U) <= NEAR_CELLS
         for band, _ in bands(grey.shape, 0):
-            surface = (c + cx * x + cxx * x * x)[None, :] + (cy * y[band] + cyy * y[band] * y[band])[:, None]
-            surface += cxy * y[band][:, None] * x[None, :]
+            surface = _surface(terms, x, y[band])
             cells[band] = flat[band] & near[band] & (np.abs(level[band] - surface) <= MODE_REACH / 240)
     return cells
 
@@ -153,8 +151,7 @@ def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
     if not glass.present:
         return np.maximum(od, 0)
     step = LIGHT_STEP if glass.cells.size > MANY_CELLS else 1
-    if step == 1:
-        _level(od, glass.cells)
+    _level(od, glass.cells)
     shape, weight = glass.cells.shape, _wide(glass.cells.astype(np.float32), step)
     for channel in range(3):
         light = _wide(np.where(glass.cells, od[..., channel], np.float32(0)), step)
@@ -167,26 +164,30 @@ def overview_od(rgb: npt.NDArray[np.uint8], glass: Glass) -> Array:
 def _level(od: Array, cells: Mask) -> None:
     """Take the quadratic surface through glass off `od` (h, w, 3): the lamp of a microscope falls off so.
 
-    What would be taken off tissue stays within what is seen on glass: a surface is not followed beyond it.
+    What is taken off tissue stays within what is seen on glass: a surface is not followed beyond it.
     """
     height, width = cells.shape
     y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (height, width))
     places = np.flatnonzero(cells)
     row, col = np.divmod(places[:: max(1, len(places) // 20_000)], width)
     seen = _quadratic(x[col], y[row])
-    if len(row) < MIN_CELLS:
-        return
     for channel in range(3):
         terms = np.linalg.lstsq(seen, od[row, col, channel], rcond=None)[0].astype(np.float32)
         least, most = np.quantile(seen @ terms, (0.01, 0.99)).clip(-MAX_UNEVEN_OD, MAX_UNEVEN_OD)
         for band, _ in bands(cells.shape, 0):
-            grid = _quadratic(*np.broadcast_arrays(x[None, :], y[band][:, None]))
-            od[band, :, channel] -= np.clip(grid @ terms, least, most)
+            od[band, :, channel] -= np.clip(_surface(terms, x, y[band]), least, most)
 
 
 def _quadratic(x: Array, y: Array) -> Array:
-    """Terms of a quadratic surface, (..., 6)."""
+    """Terms of a quadratic surface at places, (n, 6)."""
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+
+
+def _surface(terms: Array, x: Array, y: Array) -> Array:
+    """A quadratic surface on the grid of rows `y` and columns `x`."""
+    c, cx, cy, cxx, cxy, cyy = terms
+    surface = (c + cx * x + cxx * x * x)[None, :] + (cy * y + cyy * y * y)[:, None]
+    return np.asarray(surface + cxy * y[:, None] * x[None, :])
 
 
 def _wide(plane: Array, step: int) -> Array:
