@@ -39,8 +39,8 @@ class ArtefactParams(Settings):
         gt=0,
         lt=1,
         description="out of focus where the share of fine in coarse detail falls to this part of the slide's "
-        "upper quartile (a slide may be blurred in half): tissue with .9 um more blur, which hides four fifths "
-        "of a dot; least bias of the blurred area on 32 phantoms of all presets",
+        "upper quartile (a slide may be blurred in half): tissue with .9 um more blur, which hides four "
+        "fifths of a dot; least bias of the blurred area on 32 phantoms of all presets",
     )
     least_share: float = Field(
         0.15,
