@@ -131,28 +131,51 @@ def add_neighbours(
     places, bounds = strips(xs, far)
     near_x, near_y = xs[places], ys[places]
     values = _side_by_side(places, features, near_columns, around_columns)
-    counts, means = np.zeros(4, np.int64), np.zeros(8)
+    near, distance = np.empty(len(xs), np.int64), np.empty(len(xs), np.int64)
+    means = np.zeros(8)
     for strip in range(len(bounds) - 1):
         first = bounds[strip]
         for i in range(bounds[strip], bounds[strip + 1]):
-            x, y = np.int64(near_x[i]), np.int64(near_y[i])
-            if x // far != strip:
+            if near_x[i] // far != strip:
                 continue
-            counts[:], means[:] = 0, 0
-            while near_y[first] < y - far:
+            while near_y[first] < near_y[i] - far:
                 first += 1
-            for j in range(first, bounds[strip + 1]):
-                if near_y[j] > y + far:
-                    break
-                squared = (near_y[j] - y) ** 2 + (near_x[j] - x) ** 2
-                if j != i and squared <= limits[2]:
-                    _add(values[j], squared, limits, dark_od, counts, means)
+            around = _within(near_x, near_y, i, first, bounds[strip + 1], limits[2], near, distance)
+            n_nearest = n_near = n_dark = 0
+            means[:] = 0
+            for k in range(around):
+                j, squared = near[k], distance[k]
+                if values[j, 7] >= dark_od:
+                    n_dark += 1
+                    for c in range(4, 8):
+                        means[c] += values[j, c]
+                if squared <= limits[1]:
+                    n_near += 1
+                    n_nearest += squared <= limits[0]
+                    for c in range(4):
+                        means[c] += values[j, c]
             row = features[places[i]]
-            for k in range(2):
-                row[near_columns[4] + k], row[around_columns[4] + k] = counts[k], counts[2 + k]
+            row[near_columns[4]], row[near_columns[4] + 1] = n_nearest, n_near
+            row[around_columns[4]], row[around_columns[4] + 1] = around, n_dark
             for k in range(4):
-                row[near_columns[4] + 2 + k] = means[k] / max(counts[1], 1)
-                row[around_columns[4] + 2 + k] = means[4 + k] / max(counts[3], 1)
+                row[near_columns[4] + 2 + k] = means[k] / max(n_near, 1)
+                row[around_columns[4] + 2 + k] = means[4 + k] / max(n_dark, 1)
+
+
+@njit
+def _within(
+    near_x: Any, near_y: Any, i: Any, first: Any, last: Any, limit: Any, near: Any, distance: Any
+) -> Any:
+    """How many points lie within a squared distance of point i; `near`, `distance`: which and how far."""
+    x, y, n = np.int64(near_x[i]), np.int64(near_y[i]), 0
+    for j in range(first, last):
+        down, across = near_y[j] - y, near_x[j] - x
+        if down > 0 and down * down > limit:
+            break
+        squared = down * down + across * across
+        near[n], distance[n] = j, squared
+        n += (squared <= limit) & (j != i)
+    return n
 
 
 @njit
@@ -164,18 +187,3 @@ def _side_by_side(places: Any, features: Any, near_columns: Any, around_columns:
             values[i, k] = features[places[i], near_columns[k]]
             values[i, 4 + k] = features[places[i], around_columns[(k + 1) % 4]]
     return values
-
-
-@njit
-def _add(value: Any, squared: Any, limits: Any, dark_od: Any, counts: Any, means: Any) -> None:
-    """One neighbour more; counts: nearest, near, around, dark."""
-    counts[2] += 1
-    if value[7] >= dark_od:
-        counts[3] += 1
-        for k in range(4, 8):
-            means[k] += value[k]
-    if squared <= limits[1]:
-        counts[1] += 1
-        counts[0] += squared <= limits[0]
-        for k in range(4):
-            means[k] += value[k]
