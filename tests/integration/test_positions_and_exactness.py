@@ -7,8 +7,13 @@ import pytest
 import tifffile
 import zarr
 
+from ishcount.core.tissue_map import RegionKind
 from ishcount.params import make_params
 from ishcount.quantify import SlideJob, count_block, count_slide, finish, prepare
+from ishcount.quantify.prepare import read_windows
+from ishcount.slide.open import open_slide
+from ishcount.slide.overview import read_overview
+from ishcount.steps.tissue import find_tissue
 from tests import small_slide
 
 TABLES = ("x_um", "y_um", "area_um2", "peak_od", "integrated_od", "score")
@@ -92,6 +97,20 @@ def test_a_turned_or_mirrored_slide_gives_the_same_count(slide, result, tmp_path
         )
         assert abs(n - expected) <= max(1, 0.01 * expected)
         assert other.summary["tissue_area_mm2"] == pytest.approx(result.summary["tissue_area_mm2"], rel=0.01)
+
+
+def test_colours_of_a_small_section_are_learned_from_each_pixel_once(slide, tmp_path):
+    job = SlideJob(
+        slide=str(slide[0]), slide_id="small", folder=tmp_path / "out", work=tmp_path / "work",
+        markers=(("IFNG", "fast_red"),),
+    )  # fmt: skip
+    with open_slide(slide[0]) as opened:
+        size = opened.pixel_size
+        overview, valid, _ = read_overview(opened, 16)
+        tissue = find_tissue(overview, valid, size, 16, width_px=opened.width, height_px=opened.height)
+        windows = read_windows(opened, tissue, size, job)
+        n_px = sum(window.shape[0] * window.shape[1] for window in windows)
+        assert tissue.n_px(tissue.kind == RegionKind.TISSUE) <= n_px <= opened.width * opened.height
 
 
 def test_the_area_is_that_of_the_drawn_rectangle(result):

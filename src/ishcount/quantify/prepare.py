@@ -87,20 +87,28 @@ def as_asked(tissue: TissueMap, job: SlideJob) -> TissueMap:
 
 
 def read_windows(slide: Slide, tissue: TissueMap, pixel_size: PixelSize, job: SlideJob) -> list[Rgb]:
-    """Level-0 windows spread evenly over the tissue in reading order; fixed by the slide alone."""
-    places = np.flatnonzero(tissue.kind.ravel() == RegionKind.TISSUE)
-    if len(places) == 0:
-        return []
-    n = job.params.blocks.n_windows
-    chosen = np.unique(places[(2 * np.arange(n) + 1) * len(places) // (2 * n)])
+    """Level-0 squares of a lattice over the tissue, in reading order; fixed by the slide alone.
+
+    A small section is read whole, each pixel once, so that turning it does not move what is learned; of a
+    larger one as many squares as asked, spread evenly over those at least half of which is tissue.
+    """
     step = grid_factor(pixel_size)
     side = step * max(1, round(pixel_size.to_px(job.params.blocks.window_um) / step))
+    (row, first_row), (col, first_col) = (
+        np.unique(np.arange(n) * tissue.factor_px // side, return_index=True) for n in tissue.kind.shape
+    )
+    inside = np.add.reduceat(tissue.kind == RegionKind.TISSUE, first_row, axis=0, dtype=np.int32)
+    inside = np.add.reduceat(inside, first_col, axis=1) * tissue.factor_px**2
+    squares = np.argwhere(inside > 0)
+    n = job.params.blocks.n_windows
+    if len(squares) > n:
+        full = np.argwhere(inside >= side**2 / 2)
+        squares = full if len(full) >= n else squares
+        squares = squares[(2 * np.arange(n) + 1) * len(squares) // (2 * n)]
     windows = []
-    for place in chosen:
-        row, col = divmod(int(place), tissue.kind.shape[1])
-        x = (col * tissue.factor_px - side // 2) // step * step
-        y = (row * tissue.factor_px - side // 2) // step * step
-        rgb, valid = slide.read_masked(Region(x, y, side, side).clip(slide.width, slide.height))
+    for i, j in squares:
+        square = Region(int(col[j]) * side, int(row[i]) * side, side, side)
+        rgb, valid = slide.read_masked(square.clip(slide.width, slide.height))
         if valid.all():
             windows.append(rgb)
     return windows
