@@ -50,6 +50,8 @@ _PANELS: tuple[tuple[str, float, bool, tuple[tuple[str, str, str, str], ...]], .
         ),
     ),
 )
+ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "borderaxespad": 0.2}
+"""A legend above the axes: inside, some data always lie under it."""
 _Row = tuple[str, float, float | None, float | None]
 
 
@@ -107,7 +109,7 @@ def draw_tipping(comparison: Mapping[str, Any]) -> Drawn | None:
             )
         axes.set_xlabel(f"extra false cells/mm\u00b2 in {safe(str(comparison['case']), 20)}")
         axes.set_ylabel(f"difference in {safe(marker, 14)}+ cells/mm\u00b2")
-        axes.legend(loc="lower left")
+        axes.legend(**ABOVE)
         said = f"{point:.2f} extra false cells per mm2 would make the interval touch zero"
         return finish(
             figure,
@@ -246,7 +248,7 @@ def _sensitivity_panel(
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower left", framealpha=0.85, frameon=True, edgecolor="none")
+    axes.legend(**ABOVE)
 
 
 def _used_rule(rows: pd.DataFrame) -> str:
