@@ -128,3 +128,13 @@ def test_annotations_override_what_was_found() -> None:
     drawn = Annotation("dermis", role_of("dermis"), shapely.box(600, 150, 800, 230))
     place = annotate(found, [drawn]).compartment_at(np.array([700.0, 500.0]), np.array([190.0, 190.0]))
     assert place.tolist() == ["dermis", "epidermis"]
+
+
+def test_crinkles_of_the_surface_and_steps_of_the_raster_are_no_length() -> None:
+    y, x = np.mgrid[:120, :300]
+    for wave in (np.zeros(300), 2 * np.sin(np.arange(300) * 2 * np.pi / 8)):
+        for tilt in (0.0, 0.1):
+            depth = y - 30 - wave[None, :] - tilt * x
+            epidermis, dermis = (depth >= 0) & (depth < 18), depth >= 18
+            length = surface_length_um(epidermis, dermis, np.zeros_like(dermis), (4.0, 4.0))
+            assert abs(length / (300 * 4 * np.hypot(1, tilt)) - 1) < 0.03

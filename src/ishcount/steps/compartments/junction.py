@@ -13,6 +13,7 @@ from skimage.measure import find_contours
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
+COURSE_UM = 50.0  # waves of the surface shorter than two nuclei or a ridge are no length of skin
 SMOOTH_UM = 6.0  # takes the steps of the raster off the line, hardly any of the skin's own waves
 TANGENT_UM = 40.0
 MIN_RUN_UM = 150.0
@@ -36,7 +37,8 @@ def surface_length_um(epidermis: Mask, dermis: Mask, hole: Mask, cell_um: tuple[
 
     The outline of the smoothed band is walked; what faces dermis or a hole under the epidermis is junction,
     the rest surface. At both ends of each run of surface the part that turns away from the run's direction is
-    the cut end of the band.
+    the cut end of the band. What is measured is the course of the skin: the line smoothed by COURSE_UM along
+    itself, so that neither crinkles nor the steps of the raster count.
     """
     inner = dermis | _below(hole, epidermis, dermis)
     sigma = SMOOTH_UM / ((cell_um[0] + cell_um[1]) / 2)
@@ -52,7 +54,7 @@ def surface_length_um(epidermis: Mask, dermis: Mask, hole: Mask, cell_um: tuple[
         row, col = (np.clip(np.rint(line[:, k]).astype(int), 0, epidermis.shape[k] - 1) for k in (0, 1))
         surface = np.ones(len(line), np.bool_) if facing is None else facing[row, col] > 12.0
         closed = bool(np.allclose(line[0], line[-1]))
-        total += sum(_length(_without_ends(run)) for run in _runs(points, surface, closed))
+        total += sum(_length(_course(_without_ends(run))) for run in _runs(points, surface, closed))
     return total
 
 
@@ -69,6 +71,21 @@ def _below(hole: Mask, epidermis: Mask, dermis: Mask) -> Mask:
 
 def _length(points: Array) -> float:
     return float(np.hypot(*np.diff(points, axis=0).T).sum()) if len(points) > 1 else 0.0
+
+
+def _course(run: Array) -> Array:
+    """The line smoothed along itself, point-symmetric beyond its ends, so that these stay where they are."""
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(run, axis=0).T))])
+    step = 2.0
+    places = np.arange(0, along[-1] + step / 2, step)
+    even = np.stack([np.interp(places, along, run[:, axis]) for axis in (0, 1)], axis=-1)
+    reach = min(len(even) - 1, round(4 * COURSE_UM / step))
+    if reach < 1:
+        return even
+    before, after = 2 * even[:1] - even[reach:0:-1], 2 * even[-1:] - even[-2 : -reach - 2 : -1]
+    longer = np.concatenate([before, even, after])
+    smooth = ndimage.gaussian_filter1d(longer, COURSE_UM / step, axis=0, mode="nearest")
+    return np.asarray(smooth[reach : reach + len(even)])
 
 
 def _runs(points: Array, wanted: Mask, closed: bool) -> list[Array]:
