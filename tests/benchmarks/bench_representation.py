@@ -24,7 +24,8 @@ from ishcount.params import Params
 from ishcount.steps.dots import FEATURE_NAMES, DotNoise, find_candidates
 from ishcount.steps.evidence import score_candidates
 from ishcount.steps.stains import learn_stains
-from ishcount.truth.training.patches import draw_patch, draw_slide
+from ishcount.truth.training.imaginary_slide import draw_slide
+from ishcount.truth.training.patches import draw_patch
 
 FORMS = {"4000 levels per OD (int16, shipped)": 1, "1000 levels per OD": 4, "200 levels per OD (uint8)": 20}
 

@@ -16,7 +16,8 @@ from ishcount.core.tables import DOT_REASONS
 from ishcount.core.units import PixelSize
 from ishcount.steps.dots import Candidates, DotParams, find_candidates, measure_noise
 from ishcount.steps.stains import learn_stains
-from ishcount.truth.training.patches import draw_patch, draw_slide
+from ishcount.truth.training.imaginary_slide import draw_slide
+from ishcount.truth.training.patches import draw_patch
 
 Labels = npt.NDArray[np.int8]
 
