@@ -9,6 +9,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ishcount.core.errors import SlideError
+from ishcount.core.geometry import Region
+from ishcount.slide.open import open_slide
+
 SIDE = 600  # no multiple of the tile, so that right and lower tiles are padded
 TILE = 128
 
@@ -97,3 +101,13 @@ def overwrite(path: Path, offset: int, data: bytes) -> None:
 
 
 TILE_OFFSETS, TILE_COUNTS = 324, 325
+
+
+def code_of(path: Path) -> str:
+    """How opening and reading all of a slide ends."""
+    try:
+        with open_slide(path) as slide:
+            slide.read(Region(0, 0, slide.width, slide.height))
+    except SlideError as error:
+        return error.code if "\n" not in str(error) else "more than one line"
+    return "ok"
