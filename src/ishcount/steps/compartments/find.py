@@ -15,7 +15,7 @@ from ishcount.core.optical_density import to_od
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.steps.compartments.junction import depth_below, detached_share, surface_length_um
-from ishcount.steps.compartments.layers import NAMES, find_layers
+from ishcount.steps.compartments.layers import NAMES, find_layers, without_strip
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -66,15 +66,17 @@ def find_compartments(
         hole = outline & (tissue.kind[window] == RegionKind.HOLE)
         od = np.maximum(to_od(overview[window], white), 0).astype(np.float32)
         codes = find_layers(od, solid, outline, cell.mean_um)
-        epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
-        if not epidermis.any():
-            continue
-        dermis = solid & ~epidermis & ~horn  # all that lies below the junction
         size = (cell.y_um, cell.x_um)
-        below = depth_below(epidermis | horn, dermis, size)
-        surface = surface_length_um(epidermis, dermis, hole, size)
+        surface = _surface_um(codes, solid, hole, size)
+        if (codes > 0).any() and surface < MIN_SURFACE_UM:
+            codes = without_strip(codes, outline, cell.mean_um)
+            surface = _surface_um(codes, solid, hole, size)
+            surface = surface if surface >= 2 * MIN_SURFACE_UM else 0.0  # surer than where nothing was mended
         if surface < MIN_SURFACE_UM:
             continue
+        epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
+        dermis = solid & ~epidermis & ~horn  # all that lies below the junction
+        below = depth_below(epidermis | horn, dermis, size)
         length += surface
         detached = max(detached, detached_share(epidermis, dermis, hole))
         codes = _papillary(codes, below, params.papillary_um)
@@ -94,6 +96,11 @@ def find_compartments(
         epidermis_mm=length / 1000 if found else None,
         flags=int(flags),
     )
+
+
+def _surface_um(codes: Array, solid: Mask, hole: Mask, size: tuple[float, float]) -> float:
+    epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
+    return surface_length_um(epidermis, solid & ~epidermis & ~horn, hole, size) if epidermis.any() else 0.0
 
 
 def _papillary(codes: Array, depth: Array, band_um: float) -> Array:

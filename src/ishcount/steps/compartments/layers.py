@@ -30,6 +30,7 @@ MIN_CONTACT_SHARE = 0.15  # of the longest piece
 # must stay findable): horn and hair are rarer, dermis commoner than in training.
 PRIOR = np.array([1.0, 0.25, 1.5, 1.0, 1.0, 0.25], np.float32)
 MAX_SLIVER_UM = 48.0  # wide: half of a thin epidermis
+MAX_STRIP_SHARE = 0.3  # of all that looks like dermis: under a superficial shave it may be thin too
 MIN_EPIDERMIS_UM2 = 4000.0  # 100 um of surface by 40 um
 MIN_PIECE_UM2 = 2500.0  # smaller pieces take the kind of what surrounds them: two dozen cells
 # Mean probability of epithelium over what is called epidermis, before the section's own look is learned: 12
@@ -195,3 +196,27 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
             covered = changed & (beside[0] > beside[1])
             found[covered[labels]] = EPIDERMIS
     return found
+
+
+def without_strip(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
+    """Layers without dermis like a strip between epidermis and horn or glass, which would hide the surface.
+
+    The strip may hang on the dermis at an end; going from it to the epidermis is going inwards. It is pale
+    epidermis where horn covers it, else horn.
+    """
+    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    distance, nearest = ndimage.distance_transform_edt(codes != EPIDERMIS, return_indices=True)
+    strip = (codes == DERMIS) & (inward + 0.3 * distance <= inward[tuple(nearest)])
+    strip &= distance * cell_um <= MAX_SLIVER_UM
+    labels, n = ndimage.label(strip)
+    size = np.bincount(labels.ravel(), minlength=n + 1)
+    size[0] = 0
+    kept = (size * cell_um**2 >= MIN_PIECE_UM2) & (size < MAX_STRIP_SHARE * (codes == DERMIS).sum())
+    beside = [
+        np.bincount(labels[ndimage.binary_dilation(mask, iterations=2)], minlength=n + 1)
+        for mask in (codes == CORNEUM, ~outline)
+    ]
+    found = codes.copy()
+    found[(kept & (beside[0] > beside[1]))[labels]] = EPIDERMIS
+    found[(kept & (beside[1] >= np.maximum(beside[0], 1)))[labels]] = CORNEUM
+    return _horn_outside(found, outline, cell_um)
