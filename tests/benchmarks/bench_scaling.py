@@ -28,7 +28,7 @@ from ishcount.study.sheet import sheet_of_slides
 def run(slide: Path, out: Path, **how: Any) -> tuple[float, dict[str, float], float]:
     """Seconds by the clock, seconds of each stage summed over workers, and CPU seconds of all processes."""
     shutil.rmtree(out, ignore_errors=True)
-    sheet = sheet_of_slides([slide], {"IFNG": "dab"}, None)
+    sheet = sheet_of_slides([slide], {"IFNG": how.pop("chromogen", "dab")}, None)
     before = os.times()
     start = time.perf_counter()
     result = run_study(
@@ -48,18 +48,20 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=20480)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--dask", action="store_true")
+    parser.add_argument("--skin", action="store_true", help="a drawn skin section with red dots instead")
     options = parser.parse_args()
     print(about_machine())
     with tempfile.TemporaryDirectory() as scratch:
-        from repeated_slide import write_repeated
+        from repeated_slide import skin_unit, write_repeated
 
-        slide = write_repeated(Path(scratch) / "slide.tif", options.side, blank_share=0.02)
+        unit = skin_unit() if options.skin else None
+        slide = write_repeated(Path(scratch) / "slide.tif", options.side, blank_share=0.02, unit=unit)
         out = Path(scratch) / "out"
         run(write_repeated(Path(scratch) / "warm.tif", 4096), out, n_workers=1)
-        ratios, dask = [], []
+        ratios, dask, dye = [], [], "fast_red" if options.skin else "dab"
         for _ in range(options.runs):
-            one, alone, _ = run(slide, out, n_workers=1)
-            two, shared, cpu = run(slide, out, n_workers=2)
+            one, alone, _ = run(slide, out, n_workers=1, chromogen=dye)
+            two, shared, cpu = run(slide, out, n_workers=2, chromogen=dye)
             ratios.append(one / two)
             print(
                 f"load {os.getloadavg()[0]:.1f}: one worker {one:.1f} s, two {two:.1f} s, {one / two:.2f} x"
@@ -68,19 +70,19 @@ def main() -> None:
                 print(f"  {name}: " + ", ".join(f"{stage} {s:.1f}" for stage, s in stages.items()))
             print(f"  CPU of two workers {cpu:.1f} s", flush=True)
             if options.dask:
-                dask.append(dask_over(slide, out, two))
+                dask.append(dask_over(slide, out, two, dye))
         print(f"two workers are {statistics.median(ratios):.2f} x as fast as one (median)")
         if dask:
             print(f"Dask takes {statistics.median(dask):.3f} x the time of worker processes (median)")
 
 
-def dask_over(slide: Path, out: Path, seconds: float) -> float:
+def dask_over(slide: Path, out: Path, seconds: float, dye: str) -> float:
     """Time with a Dask cluster of two processes over `seconds`."""
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        run(slide, out, scheduler=cluster.scheduler_address)  # its workers load what they need
-        took, _, _ = run(slide, out, scheduler=cluster.scheduler_address)
+        run(slide, out, scheduler=cluster.scheduler_address, chromogen=dye)  # its workers load what they need
+        took, _, _ = run(slide, out, scheduler=cluster.scheduler_address, chromogen=dye)
     print(f"  Dask {took:.1f} s", flush=True)
     return took / seconds
 

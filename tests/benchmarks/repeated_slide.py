@@ -28,6 +28,22 @@ def tissue_unit() -> NDArray[np.uint8]:
     return np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))
 
 
+def skin_unit() -> NDArray[np.uint8]:
+    """4096 x 4096 of a drawn skin section with red dots, glass at its edge: what a usual slide asks for."""
+    import tempfile
+
+    from ishcount.core.geometry import Region
+    from ishcount.slide.open import open_slide
+    from ishcount.truth.simulate.spec import PhantomSpec
+    from ishcount.truth.simulate.writer import write_phantom
+
+    with tempfile.TemporaryDirectory() as folder:
+        spec = PhantomSpec(preset="medium", seed=3, width_um=1200, height_um=1200)
+        with open_slide(write_phantom(spec, Path(folder), "skin", labels=False)) as slide:
+            corner = (slide.width - 4096) // 2
+            return np.asarray(slide.read(Region(corner, corner, 4096, 4096)))
+
+
 def _encode(pixels: NDArray[np.uint8]) -> bytes:
     return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels), level=QUALITY, subsampling="420"))
 
@@ -53,9 +69,15 @@ def _level_tiles(unit: NDArray[np.uint8], factor: int) -> list[list[bytes]]:
     ]
 
 
-def write_repeated(path: Path, side: int, *, mpp: float = 0.25, blank_share: float = 0.0) -> Path:
-    """A square slide of `side` pixels; `blank_share` of its columns (right) are glass."""
-    unit = tissue_unit()
+def write_repeated(
+    path: Path, side: int, *, mpp: float = 0.25, blank_share: float = 0.0,
+    unit: NDArray[np.uint8] | None = None,
+) -> Path:  # fmt: skip
+    """A square slide of `side` pixels; `blank_share` of its columns (right) are glass.
+
+    unit: what is repeated (default: `tissue_unit`), its sides a multiple of 4096 or 1024 with equal edges.
+    """
+    unit = tissue_unit() if unit is None else unit
     glass = _encode(np.full((TILE, TILE, 3), 242, np.uint8))
     with path.open("wb") as file:
         file.write(b"II" + struct.pack("<HHHQ", 43, 8, 0, 0))
