@@ -8,6 +8,7 @@ from ishcount.core.neighbours import (
     MAX_LOGIT,
     NEIGHBOUR_NAMES,
     REACHES_UM,
+    add_neighbours,
     neighbour_evidence,
 )
 
@@ -62,3 +63,25 @@ def test_no_candidates_give_no_rows():
         0,
         len(NEIGHBOUR_NAMES),
     )
+
+
+def test_means_beside_a_candidate_equal_those_over_all_pairs():
+    """Columns: 0-3 are averaged near, 4-7 around (4 is the contrast); answers from 8 and 14."""
+    x, y, contrast, _ = field(300, 3)
+    rng = np.random.default_rng(4)
+    table = np.zeros((len(x), 20), np.float32)
+    table[:, :8] = rng.uniform(0, 1, (len(x), 8))
+    table[:, 4] = contrast
+    add_neighbours(
+        y, x, 6.0, 24.0, DARK_OD, table, np.array([0, 1, 2, 3, 8]), np.array([4, 5, 6, 7, 14])
+    )
+    distance = np.hypot(x[:, None] - x, y[:, None] - y)
+    other = ~np.eye(len(x), dtype=bool)
+    near, around = (distance <= 6) & other, (distance <= 24) & other
+    dark = around & (contrast >= DARK_OD)
+    for place, chosen in ((8, (distance <= 3) & other), (9, near), (14, around), (15, dark)):
+        assert chosen.any()
+        np.testing.assert_array_equal(table[:, place], chosen.sum(axis=1))
+    for chosen, columns, first in ((near, (0, 1, 2, 3), 10), (dark, (5, 6, 7, 4), 16)):
+        mean = (chosen @ table[:, columns].astype(np.float64)) / np.maximum(chosen.sum(axis=1), 1)[:, None]
+        np.testing.assert_allclose(table[:, first : first + 4], mean, rtol=1e-5, atol=1e-6)
