@@ -15,6 +15,7 @@ from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.compartments import CompartmentParams, find_compartments
 from ishcount.steps.compartments.junction import depth_below, surface_length_um
+from ishcount.steps.compartments.layers import NAMES, without_strip
 from ishcount.steps.tissue import annotate, find_tissue
 
 CELL_UM = 4.0
@@ -138,3 +139,19 @@ def test_crinkles_of_the_surface_and_steps_of_the_raster_are_no_length() -> None
             epidermis, dermis = (depth >= 0) & (depth < 18), depth >= 18
             length = surface_length_um(epidermis, dermis, np.zeros_like(dermis), (4.0, 4.0))
             assert abs(length / (300 * 4 * np.hypot(1, tilt)) - 1) < 0.03
+
+
+def test_dermis_outside_the_epidermis_is_horn_or_under_horn_pale_epidermis() -> None:
+    """A strip that hangs on the dermis round the end of the epidermis; the dermis below it stays."""
+    epidermis, horn, dermis = (NAMES.index(name) for name in ("epidermis", "stratum_corneum", "dermis"))
+    outline = np.zeros((120, 220), np.bool_)
+    outline[10:110, 10:210] = True
+    codes = np.where(outline, dermis, 0).astype(np.uint8)
+    codes[16:32, 30:190] = epidermis
+    found = without_strip(codes, outline, 4.0)
+    assert (found[10:16, 40:180] == horn).mean() > 0.95
+    assert (found[16:32, 30:190] == epidermis).all()
+    assert (found[40:110, 40:180] == dermis).all()
+    codes[10:13, 12:208] = horn
+    found = without_strip(codes, outline, 4.0)
+    assert (found[13:16, 40:180] == epidermis).mean() > 0.95
