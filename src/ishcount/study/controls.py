@@ -87,7 +87,8 @@ def _set(text: Any, doubt: Flag) -> str | None:
 def _links(controls: pd.DataFrame, targets: pd.DataFrame) -> list[set[int]]:
     """The controls (by place) that stand for each target: those that name it, else its patient's, else its
     batch's. A control that names its targets stands for no other; one of a patient without targets, or of
-    another patient of the batch, serves every target of the batch that has none of its own.
+    another patient of the batch, serves every target of the batch that has none of its own. A blank in one
+    dye says nothing of targets in another, unless it names them.
     """
     named = [
         {name.strip() for name in _text(control, "control_for").split(";")} - {""}
@@ -97,13 +98,22 @@ def _links(controls: pd.DataFrame, targets: pd.DataFrame) -> list[set[int]]:
         column: [_text(control, column) for _, control in controls.iterrows()]
         for column in ("patient", "batch")
     }
+    blank_dyes = [
+        _text(control, "chromogen") if control["role"] == NEGATIVE else ""
+        for _, control in controls.iterrows()
+    ]
     found = []
     for _, target in targets.iterrows():
+        dye = _text(target, "chromogen")
+        fits = [not dye or not own or own == dye for own in blank_dyes]
         ways = [[str(target["slide_id"]) in names for names in named]]
         for column, values in shared.items():
             own = _text(target, column)
             ways.append(
-                [own != "" and value == own and not names for value, names in zip(values, named, strict=True)]
+                [
+                    own != "" and value == own and not names and fitting
+                    for value, names, fitting in zip(values, named, fits, strict=True)
+                ]
             )
         best = next((way for way in ways if any(way)), [])
         found.append({place for place, linked in enumerate(best) if linked})

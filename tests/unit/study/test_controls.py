@@ -147,3 +147,15 @@ def test_flags_are_replaced_and_not_piled_up() -> None:
     once = with_control_flags(table, control_gate(table))
     assert list(once["flags"]) == ["BLURRED", ""]
     assert list(with_control_flags(once, control_gate(once))["flags"]) == ["BLURRED", ""]
+
+
+def test_a_blank_stands_for_targets_of_its_own_dye_unless_it_names_others() -> None:
+    red, brown = {"slide_id": "red", "batch": "b"}, {"slide_id": "brown", "batch": "b", "chromogen": "dab"}
+    spoilt = control(batch="b", n_positive=400)  # a red blank
+    table = rows(red, brown, spoilt, control(slide_id="neg_dab", batch="b", chromogen="dab"))
+    gate = control_gate(table)
+    assert [entry["linked"] for entry in gate.controls if entry["role"] != "limits"] == [["red"], ["brown"]]
+    assert flags(gate, table)["red"] == "CONTROL_FAILED"
+    assert flags(gate, table)["brown"] == ""
+    named = rows(red, brown, spoilt | {"control_for": "brown"})
+    assert control_gate(named).controls[0]["linked"] == ["brown"]
