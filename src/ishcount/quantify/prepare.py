@@ -87,27 +87,27 @@ def as_asked(tissue: TissueMap, job: SlideJob) -> TissueMap:
 
 
 def read_windows(slide: Slide, tissue: TissueMap, pixel_size: PixelSize, job: SlideJob) -> list[Rgb]:
-    """Level-0 squares of a lattice over the tissue, in reading order; fixed by the slide alone.
+    """Level-0 squares at least half of which is tissue, in reading order; fixed by the slide alone.
 
-    A small section is read whole, each pixel once, so that turning it does not move what is learned; of a
-    larger one as many squares as asked, spread evenly over those at least half of which is tissue.
+    They lie on a lattice about the slide's centre, and of a small section all are read, so that turning it
+    does not move what is learned; of a larger one as many as asked, spread evenly.
     """
     step = grid_factor(pixel_size)
     side = step * max(1, round(pixel_size.to_px(job.params.blocks.window_um) / step))
+    left, top = (size // 2 // step * step % side - side for size in (slide.width, slide.height))
     (row, first_row), (col, first_col) = (
-        np.unique(np.arange(n) * tissue.factor_px // side, return_index=True) for n in tissue.kind.shape
+        np.unique(((np.arange(n) + 0.5) * tissue.factor_px - origin) // side, return_index=True)
+        for n, origin in zip(tissue.kind.shape, (top, left), strict=True)
     )
     inside = np.add.reduceat(tissue.kind == RegionKind.TISSUE, first_row, axis=0, dtype=np.int32)
     inside = np.add.reduceat(inside, first_col, axis=1) * tissue.factor_px**2
-    squares = np.argwhere(inside > 0)
+    squares = np.argwhere(inside >= min(side**2 / 2, max(1, inside.max(initial=0))))
     n = job.params.blocks.n_windows
     if len(squares) > n:
-        full = np.argwhere(inside >= side**2 / 2)
-        squares = full if len(full) >= n else squares
         squares = squares[(2 * np.arange(n) + 1) * len(squares) // (2 * n)]
     windows = []
     for i, j in squares:
-        square = Region(int(col[j]) * side, int(row[i]) * side, side, side)
+        square = Region(left + int(col[j]) * side, top + int(row[i]) * side, side, side)
         rgb, valid = slide.read_masked(square.clip(slide.width, slide.height))
         if valid.all():
             windows.append(rgb)
