@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
 from ishcount.slide.calibration import Calibration
 from ishcount.slide.jpeg import DamagedTile, JpegFrame, jpeg_frame
+from ishcount.slide.opened import OpenedSlide
 from ishcount.slide.protocol import Level, Mask, Rgb
 from ishcount.slide.source import ByteSource
 
@@ -24,7 +24,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 NO_PIXEL_SIZE = Calibration(warnings=("an image of this kind carries no pixel size",))
 
 
-class ArraySlide:
+class ArraySlide(OpenedSlide):
     """An image held in memory once it is read. See `Slide` for what the members mean."""
 
     reader = "array"
@@ -55,16 +55,6 @@ class ArraySlide:
         self._pixels: Rgb | None = None
         self._lock = threading.Lock()
 
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.levels[0].width
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.levels[0].height
-
     def read(self, region: Region, level: int = 0) -> Rgb:
         """A copy of the pixels of `region`; SlideError E_TILE when the file does not decode."""
         if level != 0:
@@ -85,18 +75,6 @@ class ArraySlide:
         """Give the file back and forget its pixels; twice is allowed."""
         self._release()
         self._pixels = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Pickle as the way to open the image again (an array travels whole)."""
-        return self._reopen
 
 
 def array_to_rgb(array: NDArray[Any]) -> Rgb:

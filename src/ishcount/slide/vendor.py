@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import openslide
@@ -20,6 +19,7 @@ from ishcount.core.errors import SlideError
 from ishcount.core.geometry import Region
 from ishcount.core.units import PixelSize
 from ishcount.slide.calibration import Calibration, calibrate_openslide
+from ishcount.slide.opened import OpenedSlide
 from ishcount.slide.protocol import MISSING_RGB, Level, Mask, Rgb
 from ishcount.slide.tiff_levels import shrink_factor
 
@@ -36,7 +36,7 @@ def vendor_of(path: str) -> str | None:
     return name
 
 
-class VendorSlide:
+class VendorSlide(OpenedSlide):
     """A slide that OpenSlide reads. See `Slide` for what the members mean."""
 
     reader = "openslide"
@@ -76,16 +76,6 @@ class VendorSlide:
                 "copy or export the slide again",
                 "E_FORMAT",
             ) from error
-
-    @property
-    def width(self) -> int:
-        """Columns of level 0."""
-        return self.levels[0].width
-
-    @property
-    def height(self) -> int:
-        """Rows of level 0."""
-        return self.levels[0].height
 
     def read(self, region: Region, level: int = 0) -> Rgb:
         """Pixels of `region` of `level`; SlideError E_TILE when OpenSlide cannot give them.
@@ -144,18 +134,6 @@ class VendorSlide:
     def close(self) -> None:
         """Give the file back; twice is allowed."""
         self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Pickle as the way to open the slide again."""
-        return self._reopen
 
 
 def _levels(sizes: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], tuple[Level, ...], list[str]]:
