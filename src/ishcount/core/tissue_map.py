@@ -141,26 +141,25 @@ class TissueMap:
     def areas(self) -> dict[str, dict[str, float]]:
         """compartment -> area_mm2, area_low_mm2, area_high_mm2, outline_mm2; `tissue` first."""
         tissue, outline = self.kind == RegionKind.TISSUE, self.section > 0
-        found = {"tissue": (tissue, outline)}
-        for place, name in enumerate(self.compartment_names):
-            here = self.compartment == place
-            if name and np.any(tissue & here):
-                found[name] = (tissue & here, outline & here)
-        if not found.keys().isdisjoint(VIABLE):
-            here = np.isin(
-                self.compartment,
-                [i for i, n in enumerate(self.compartment_names) if n in VIABLE],
-            )
-            found["viable"] = (tissue & here, outline & here)
         lost = (outline & ~tissue) & (self.kind > RegionKind.HOLE)
+        own = [
+            name
+            for place, name in enumerate(self.compartment_names)
+            if name and np.any(tissue & (self.compartment == place))
+        ]
+        named = {name: (name,) for name in own} | ({"viable": VIABLE} if set(own) & set(VIABLE) else {})
+        found = {"tissue": self._sizes(tissue, outline, lost)}
+        for name, members in named.items():  # one after the other: masks of a large slide take 40 MB each
+            here = np.array([own in members for own in self.compartment_names])[self.compartment]
+            found[name] = self._sizes(tissue & here, outline & here, lost)
+        return found
+
+    def _sizes(self, mask: Array, outline: Array, lost: Array) -> dict[str, float]:
         return {
-            name: {
-                "area_mm2": self.area_mm2(mask),
-                "area_low_mm2": self.area_mm2(mask & self.low),
-                "area_high_mm2": self.area_mm2(mask | (self.high & edge & ~lost)),
-                "outline_mm2": self.area_mm2(edge),
-            }
-            for name, (mask, edge) in found.items()
+            "area_mm2": self.area_mm2(mask),
+            "area_low_mm2": self.area_mm2(mask & self.low),
+            "area_high_mm2": self.area_mm2(mask | (self.high & outline & ~lost)),
+            "outline_mm2": self.area_mm2(outline),
         }
 
     def sections(self) -> list[dict[str, Any]]:
