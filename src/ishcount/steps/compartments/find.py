@@ -15,7 +15,7 @@ from ishcount.core.optical_density import to_od
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.steps.compartments.junction import depth_below, detached_share, surface_length_um
-from ishcount.steps.compartments.layers import NAMES, find_layers, without_strip
+from ishcount.steps.compartments.layers import NAMES, find_layers, outside, without_strip
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -67,10 +67,10 @@ def find_compartments(
         od = np.maximum(to_od(overview[window], white), 0).astype(np.float32)
         codes = find_layers(od, solid, outline, cell.mean_um)
         size = (cell.y_um, cell.x_um)
-        surface = _surface_um(codes, solid, hole, size)
+        surface = _surface_um(codes, solid, hole, outline, size, cell.mean_um)
         if (codes > 0).any() and surface < MIN_SURFACE_UM:
             codes = without_strip(codes, outline, cell.mean_um)
-            surface = _surface_um(codes, solid, hole, size)
+            surface = _surface_um(codes, solid, hole, outline, size, cell.mean_um)
             surface = surface if surface >= 2 * MIN_SURFACE_UM else 0.0  # surer than where nothing was mended
         if surface < MIN_SURFACE_UM:
             continue
@@ -98,9 +98,15 @@ def find_compartments(
     )
 
 
-def _surface_um(codes: Array, solid: Mask, hole: Mask, size: tuple[float, float]) -> float:
+def _surface_um(
+    codes: Array, solid: Mask, hole: Mask, outline: Mask, size: tuple[float, float], cell_um: float
+) -> float:
+    """Length of the outer face; what was called dermis but lies outside the epidermis does not hide it."""
     epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
-    return surface_length_um(epidermis, solid & ~epidermis & ~horn, hole, size) if epidermis.any() else 0.0
+    if not epidermis.any():
+        return 0.0
+    inner = solid & ~epidermis & ~horn & ~outside(epidermis, outline, cell_um)
+    return surface_length_um(epidermis, inner, hole, size)
 
 
 def _papillary(codes: Array, depth: Array, band_um: float) -> Array:

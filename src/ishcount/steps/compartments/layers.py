@@ -198,16 +198,21 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
     return found
 
 
+def outside(epidermis: Mask, outline: Mask, cell_um: float) -> Mask:
+    """What lies within half of a thin epidermis of it, on its outer side: going to it is going inwards."""
+    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    distance, nearest = ndimage.distance_transform_edt(~epidermis, return_indices=True)
+    outer = inward + 0.3 * distance <= inward[tuple(nearest)]
+    return np.asarray(outer & ~epidermis & (distance * cell_um <= MAX_SLIVER_UM))
+
+
 def without_strip(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
     """Layers without dermis like a strip between epidermis and horn or glass, which would hide the surface.
 
     The strip may hang on the dermis at an end; going from it to the epidermis is going inwards. It is pale
     epidermis where horn covers it, else horn.
     """
-    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
-    distance, nearest = ndimage.distance_transform_edt(codes != EPIDERMIS, return_indices=True)
-    strip = (codes == DERMIS) & (inward + 0.3 * distance <= inward[tuple(nearest)])
-    strip &= distance * cell_um <= MAX_SLIVER_UM
+    strip = (codes == DERMIS) & outside(codes == EPIDERMIS, outline, cell_um)
     labels, n = ndimage.label(strip)
     size = np.bincount(labels.ravel(), minlength=n + 1)
     size[0] = 0
