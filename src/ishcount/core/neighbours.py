@@ -116,7 +116,13 @@ def _write(sums: Any, row: Any) -> Any:
 
 @njit
 def add_neighbours(
-    ys: Any, xs: Any, near_reach: Any, reach: Any, dark_od: Any, features: Any, near_columns: Any,
+    ys: Any,
+    xs: Any,
+    near_reach: Any,
+    reach: Any,
+    dark_od: Any,
+    features: Any,
+    near_columns: Any,
     around_columns: Any,
 ) -> None:
     """Counts and mean evidence of the points within `near_reach` px, and of the dark ones within `reach` px.

@@ -72,9 +72,7 @@ def test_means_beside_a_candidate_equal_those_over_all_pairs():
     table = np.zeros((len(x), 20), np.float32)
     table[:, :8] = rng.uniform(0, 1, (len(x), 8))
     table[:, 4] = contrast
-    add_neighbours(
-        y, x, 6.0, 24.0, DARK_OD, table, np.array([0, 1, 2, 3, 8]), np.array([4, 5, 6, 7, 14])
-    )
+    add_neighbours(y, x, 6.0, 24.0, DARK_OD, table, np.array([0, 1, 2, 3, 8]), np.array([4, 5, 6, 7, 14]))
     distance = np.hypot(x[:, None] - x, y[:, None] - y)
     other = ~np.eye(len(x), dtype=bool)
     near, around = (distance <= 6) & other, (distance <= 24) & other
