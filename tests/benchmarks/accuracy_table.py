@@ -135,6 +135,11 @@ def _dice(name: str) -> Figure:
     return _mean("positives", lambda row: row["compartments"].get(name, {}).get("dice"))
 
 
+def _found(name: str) -> Figure:
+    """Share of the slides on which a compartment was found: the others have no Dice."""
+    return _mean("positives", lambda row: float(row["compartments"].get(name, {}).get("dice") is not None))
+
+
 def at_least(name: str, figure: Figure, *bars: float | None) -> Line:
     """A share that should be high; bars for easy, medium, hard."""
     return Line(name, figure, bars)
@@ -177,7 +182,7 @@ LINES = (
     within("estimated_per_mm2 at 2 %", _estimated("share_2"), 0.05, 0.10, 0.25),
     within("estimated_per_mm2 at 15 %, with background dots", _estimated("positives"), 0.05, 0.10, 0.25),
     within("estimated_per_mm2 at 20 %", _estimated("share_20"), 0.05, 0.10, 0.25),
-    Line("rare: true positives", _cells("rare", "n_true")),
+    Line("rare: positive cells drawn", _cells("rare", "n_true")),
     at_least("rare: precision", _cells("rare", "precision"), None, 0.8, None),
     at_least("rare: recall", _cells("rare", "recall"), None, 0.7, None),
     within("rare: pooled count", _pooled("rare", "count_error"), None, 0.10, None),
@@ -186,6 +191,7 @@ LINES = (
     within("turned by 90 degrees: change", _against_base("turned"), None, 0.01, None),
     within("mirrored: change", _against_base("mirrored"), None, 0.01, None),
     at_least("epidermis, Dice", _dice("epidermis"), 0.9, 0.9, 0.9),
+    Line("... share of slides on which it was found", _found("epidermis")),
     at_least("dermis, Dice", _dice("dermis"), 0.9, 0.9, 0.9),
     at_least("stratum corneum, Dice", _dice("stratum_corneum"), 0.9, 0.9, 0.9),
     within("length of epidermis, mean error", _mean("positives", _epidermis_error), 0.05, 0.05, 0.05),
