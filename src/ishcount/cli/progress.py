@@ -29,11 +29,14 @@ class Estimate:
         self._planned: dict[str, float] = {}
         self._done: dict[str, float] = {}
         self._free: set[str] = set()
+        self._pace_from: tuple[float, float] | None = None
 
     def planned(self, slide_id: str, megapixels: float) -> None:
         """A slide's size is known, and the work before counting is behind it."""
         self._planned[slide_id] = megapixels
         self._done[slide_id] = BEFORE * megapixels
+        if self._pace_from is None:
+            self._pace_from = time.monotonic(), sum(self._done.values())
 
     def counted(self, slide_id: str, megapixels: float) -> None:
         """Some more of a slide is counted."""
@@ -56,18 +59,25 @@ class Estimate:
     @property
     def share(self) -> float:
         """The share of all work that is done, 0-1."""
-        sizes = [size for name, size in self._planned.items() if name not in self._free]
-        unknown = self.n_slides - len(self._planned)
-        mean = sum(sizes) / len(sizes) if sizes else 0.0
-        total = (sum(sizes) + unknown * mean) * (1 + BEFORE + AFTER)
+        total = self._total
         return min(1.0, sum(self._done.values()) / total) if total else self.n_ended / max(1, self.n_slides)
 
     @property
+    def _total(self) -> float:
+        sizes = [size for name, size in self._planned.items() if name not in self._free]
+        unknown = self.n_slides - len(self._planned)
+        mean = sum(sizes) / len(sizes) if sizes else 0.0
+        return (sum(sizes) + unknown * mean) * (1 + BEFORE + AFTER)
+
+    @property
     def seconds_left(self) -> float | None:
-        """Seconds to the end at the pace so far; None before there is a pace."""
-        share = self.share
-        elapsed = time.monotonic() - self.started
-        return elapsed * (1 - share) / share if share > 0 else None
+        """Seconds to the end at the pace since the first slide was planned, for starting the workers is no
+        work; None before there is a pace."""
+        since, before = self._pace_from or (0.0, 0.0)
+        done = sum(self._done.values())
+        if self._pace_from is None or done <= before:
+            return None
+        return (time.monotonic() - since) * max(0.0, self._total - done) / (done - before)
 
 
 class Progress:

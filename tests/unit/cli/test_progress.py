@@ -47,6 +47,16 @@ def test_slides_kept_from_an_earlier_run_cost_no_time(monkeypatch: pytest.Monkey
     assert estimate.share == pytest.approx((0.5 + BEFORE) / (1 + BEFORE + AFTER))
 
 
+def test_starting_the_workers_is_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    estimate = Estimate(1)
+    clock.now += 60.0
+    estimate.planned("only", 100.0)
+    clock.now += 10.0
+    estimate.counted("only", 10.0)
+    assert estimate.seconds_left == pytest.approx(90 + 100 * AFTER)
+
+
 def test_before_there_is_a_pace_there_is_no_time_left() -> None:
     assert Estimate(3).seconds_left is None
 
