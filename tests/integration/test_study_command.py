@@ -76,7 +76,9 @@ def test_every_slide_has_its_row_and_bad_ones_their_reason(
     assert failed.loc["gone", "error_code"] == "E_IO"
     assert failed["reason"].str.len().min() > 10
     assert failed["n_positive"].isna().all()
-    assert len(done.stderr.splitlines()) == 5  # one line per slide in a log
+    said = done.stderr.splitlines()
+    assert [line.startswith("[") for line in said] == [True] * 5 + [False]  # in a log one line per slide
+    assert "patients without a density are in no number (1 in EM, 1 in normal)" in said[-1]
 
 
 def test_every_file_of_the_contract_is_there(counted: tuple[subprocess.CompletedProcess[str], Path]) -> None:
