@@ -279,9 +279,8 @@ def judge_place(dots: Dots, tissue: TissueMap, job: SlideJob) -> dict[str, Array
     """The dots' columns; outside tissue they score 0 and say why; in tissue the counted have no reason."""
     kind = tissue.kind_at_px(dots.columns["x_px"], dots.columns["y_px"])
     score, reason = dots.columns["score"].copy(), dots.columns["reason"].copy()
-    reason[_in_horn(dots, tissue) & (reason == tables.DOT_REASONS.index("low_score"))] = (
-        tables.DOT_REASONS.index("diffuse")
-    )
+    in_horn = tissue.compartment_at(dots.columns["x_um"], dots.columns["y_um"]) == "stratum_corneum"
+    reason[in_horn & (reason == tables.DOT_REASONS.index("low_score"))] = tables.DOT_REASONS.index("diffuse")
     outside = kind != RegionKind.TISSUE
     score[outside] = 0
     reason[outside] = tables.DOT_REASONS.index("outside_tissue")
@@ -289,9 +288,3 @@ def judge_place(dots: Dots, tissue: TissueMap, job: SlideJob) -> dict[str, Array
         reason[kind == region] = tables.DOT_REASONS.index(word)
     reason[score >= np.float32(job.params.density.dot_cut)] = 0
     return dots.columns | {"score": score, "reason": reason}
-
-
-def _in_horn(dots: Dots, tissue: TissueMap) -> Array:
-    """Whether each dot lies in the stratum corneum, which holds chromogen without any cell."""
-    horn = [place for place, name in enumerate(tissue.compartment_names) if name == "stratum_corneum"]
-    return np.isin(tissue.compartment_code_at(dots.columns["x_um"], dots.columns["y_um"]), horn)
