@@ -26,6 +26,7 @@ from ishcount.quantify.network import nuclei_of_block
 from ishcount.slide.open import open_slide
 from ishcount.slide.protocol import Slide
 from ishcount.steps.cells import runs_of
+from ishcount.steps.colour_shift import registered
 from ishcount.steps.dots import FEATURE_NAMES, Candidates, find_candidates
 from ishcount.steps.evidence import CONTEXT_UM, reject_reasons, score_candidates
 from ishcount.steps.nuclei import Nuclei
@@ -65,6 +66,7 @@ def count_block(job: SlideJob, key: str) -> BlockDone:
     block = plan.blocks[key]
     rgb, valid = _slide(job.slide).read_masked(block.read)
     arrays = damaged_cells(valid, block, tissue)
+    rgb = registered(rgb, plan.colour_shift)
     tables = plan.stains.tables()
     grid_rgb = block_mean(rgb, plan.grid_factor)
     arrays["focus"] = block_focus(grid_rgb, block, plan, tissue.factor_px)

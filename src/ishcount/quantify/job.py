@@ -17,6 +17,7 @@ from ishcount.core.stain_model import StainModel
 from ishcount.core.tissue_map import TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.params import Params
+from ishcount.steps.colour_shift import ColourShift
 from ishcount.steps.dots import DotNoise
 from ishcount.steps.nuclei import NucleiCalibration
 
@@ -62,6 +63,7 @@ class Plan:
     grid_factor: int
     block_px: int
     stains: StainModel
+    colour_shift: ColourShift
     noise: tuple[DotNoise, ...]
     nuclei: NucleiCalibration
     keys: tuple[str, ...]
@@ -161,6 +163,7 @@ def _read_plan(path: Path, _written: int) -> Plan:
             "stains": StainModel(**{key: _tupled(value) for key, value in content["stains"].items()}),
             "noise": tuple(DotNoise(**noise) for noise in content["noise"]),
             "nuclei": NucleiCalibration(**content["nuclei"]),
+            "colour_shift": ColourShift(**content["colour_shift"]),
             "keys": tuple(content["keys"]),
             "flags": tuple(content["flags"]),
         }

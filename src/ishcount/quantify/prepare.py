@@ -28,6 +28,7 @@ from ishcount.slide.calibration import pixel_size_conflict, resolve_pixel_size
 from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
+from ishcount.steps.colour_shift import ColourShift, measure_colour_shift, registered
 from ishcount.steps.compartments import find_compartments
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.nuclei import calibrate_nuclei
@@ -59,11 +60,13 @@ def prepare(job: SlideJob) -> Plan:
         white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
         tissue = as_asked(find_compartments(tissue, overview, white, job.params.compartments), job)
         windows = read_windows(slide, tissue, pixel_size, job)
+        shift = measure_colour_shift(windows)
+        windows = [registered(window, shift) for window in windows]
         stains = learn_stains(
             windows, white, [chromogen for _, chromogen in job.markers], pixel_size, job.params.stains,
             white_source=white_source,
         )  # fmt: skip
-        plan = _learn(job, slide, tissue, stains, windows, pixel_size, source, overview_source)
+        plan = _learn(job, slide, tissue, stains, shift, windows, pixel_size, source, overview_source)
     write_plan(job, plan, tissue, overview)
     return plan
 
@@ -119,6 +122,7 @@ def _learn(
     slide: Slide,
     tissue: TissueMap,
     stains: StainModel,
+    shift: ColourShift,
     windows: Sequence[Rgb],
     pixel_size: PixelSize,
     source: str,
@@ -142,6 +146,7 @@ def _learn(
         grid_factor=factor,
         block_px=side,
         stains=stains,
+        colour_shift=shift,
         noise=tuple(
             measure_noise([np.ascontiguousarray(p[1 + k]) for p in planes], pixel_size, job.params.dots)
             for k in range(len(job.markers))

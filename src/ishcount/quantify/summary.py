@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -79,7 +80,11 @@ def summarise(
             for place, (marker, _) in enumerate(job.markers)
         },
         "stains": _stains(plan),
-        "qc": {**plan.about, "noise_od": [noise.noise_od for noise in plan.noise]},
+        "qc": {
+            **plan.about,
+            "noise_od": [noise.noise_od for noise in plan.noise],
+            "colour_shift_px": asdict(plan.colour_shift),
+        },
         "flags": flags,
         "digests": {
             "slide": job.slide_digest or slide_digest(job.slide),

@@ -14,6 +14,7 @@ from ishcount.core.optical_density import block_mean, separate
 from ishcount.core.stain_model import StainModel, angle_deg
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.units import PixelSize
+from ishcount.steps.colour_shift import measure_colour_shift, registered
 from ishcount.steps.dots import Candidates, DotParams, find_candidates, measure_noise
 from ishcount.steps.stains import learn_stains
 from ishcount.truth.training.imaginary_slide import draw_slide
@@ -67,11 +68,13 @@ def synthetic_slide(seed: int) -> list[Field]:
     patches = [draw_patch(rng, draw) for _ in range(PATCHES_PER_SLIDE)]
     pixel_size = PixelSize(mpp, mpp)
     red, green, blue = draw.white + rng.normal(0, 1.5, 3)
-    stains = learn_stains([p.rgb for p in patches], (red, green, blue), [chromogen], pixel_size)
-    planes = [np.ascontiguousarray(separate(p.rgb, stains.tables())[1]) for p in patches]
+    shift = measure_colour_shift([patch.rgb for patch in patches])
+    seen = [registered(patch.rgb, shift) for patch in patches]
+    stains = learn_stains(seen, (red, green, blue), [chromogen], pixel_size)
+    planes = [np.ascontiguousarray(separate(rgb, stains.tables())[1]) for rgb in seen]
     fields = []
-    for patch in patches:
-        found = evidence(patch.rgb, stains, pixel_size, planes)
+    for patch, rgb in zip(patches, seen, strict=True):
+        found = evidence(rgb, stains, pixel_size, planes)
         places = np.column_stack([found.x + found.dx, found.y + found.dy]).astype(np.float64)
         label = label_candidates(places, patch.dots, mpp)
         size = patch.rgb.shape[0]
@@ -113,6 +116,7 @@ def real_negative(path: Path, chromogen: str, mpp_um: float) -> Field:
 
     with open_slide(path) as slide:
         rgb = slide.read(Region(0, 0, min(slide.width, 4096), min(slide.height, 4096)))
+    rgb = registered(rgb, measure_colour_shift([rgb]))
     pixel_size = PixelSize(mpp_um, mpp_um)
     red, green, blue = (float(value) for value in np.percentile(rgb.reshape(-1, 3), 99.9, axis=0))
     stains = learn_stains([rgb], (red, green, blue), [chromogen], pixel_size)
