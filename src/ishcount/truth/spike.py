@@ -28,6 +28,7 @@ from ishcount.quantify import count_slide
 from ishcount.result import SlideResult
 from ishcount.slide.open import open_slide
 from ishcount.stats.rates import limit_of_blank, limit_of_detection, rate_upper_limit
+from ishcount.steps.colour_shift import ColourShift, measure_colour_shift, registered
 from ishcount.truth.matching import match_points, scores
 
 Rgb = npt.NDArray[np.uint8]
@@ -140,7 +141,16 @@ def _read(slide: str | Path, mpp: float | None, region_um: Any) -> tuple[Rgb, Pi
                 f"at most {MOST_MEGAPIXELS:.0f} "
                 "can be spiked at once; give a part of it with --region X,Y,W,H (um)"
             )
-        return opened.read(whole), pixel_size, opened.chroma_subsampling or (1, 1)
+        return _in_register(opened.read(whole)), pixel_size, opened.chroma_subsampling or (1, 1)
+
+
+def _in_register(rgb: Rgb) -> Rgb:
+    """The image with its colours laid over each other, so that planted dots are as displaced as all else."""
+    side = 512
+    rows, columns = (range(0, size, side) for size in rgb.shape[:2])
+    return registered(
+        rgb, measure_colour_shift([rgb[y : y + side, x : x + side] for y in rows for x in columns])
+    )
 
 
 def _count(
@@ -244,14 +254,17 @@ def _patches(
             f"the positive control has {size.mean_um:.3g} um per pixel and the slide "
             f"{pixel_size.mean_um:.3g}; dots can only be cut from a control of the same scan"
         )
-    half = round(size.to_px(PATCH_UM))
+    half, rim_px = round(size.to_px(PATCH_UM)), 4  # farther than pixels in register depend on each other
+    shift = ColourShift(**result.summary["qc"]["colour_shift_px"])
+    reach = half + rim_px
     patches = []
     with open_slide(control) as slide:
         for dot in _rows(dots):
             col, row = int(dot.x_um / size.x_um), int(dot.y_um / size.y_um)
-            if min(col, row, slide.width - 1 - col, slide.height - 1 - row) < half:
+            if min(col, row, slide.width - 1 - col, slide.height - 1 - row) < reach:
                 continue
-            rgb = slide.read(Region(col - half, row - half, 2 * half + 1, 2 * half + 1)).astype(np.float64)
+            around = slide.read(Region(col - reach, row - reach, 2 * reach + 1, 2 * reach + 1))
+            rgb = registered(around, shift)[rim_px:-rim_px, rim_px:-rim_px].astype(np.float64)
             rim = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
             patches.append(np.maximum(np.log10(np.median(rim, axis=0) / np.maximum(rgb, 1)), 0))
     if not patches:
