@@ -17,7 +17,8 @@ from ishcount.core import files, tables
 from ishcount.core.flags import Flag
 from ishcount.core.tissue_map import TissueMap
 from ishcount.quantify.artefacts import without_artefacts
-from ishcount.quantify.job import Plan, SlideJob, read_overview_picture, read_plan, read_tissue
+from ishcount.quantify.divide import divided
+from ishcount.quantify.job import Plan, SlideJob, read_overview_picture, read_plan
 from ishcount.quantify.measure import DOT_COLUMNS, NUCLEUS_COLUMNS, Measured, measure
 from ishcount.quantify.merge import with_damage
 from ishcount.quantify.summary import summarise
@@ -33,8 +34,8 @@ RULES: tuple[Ownership, ...] = ("expectation_maximisation", "nearest", "nuclear"
 
 def finish(job: SlideJob, n_threads: int = 1) -> dict[str, Any]:
     """Merge the blocks of a slide into its result folder; returns the summary, written last."""
-    plan = read_plan(job)
-    tissue = without_artefacts(job, plan, with_damage(job, plan, read_tissue(job)))
+    plan, tissue = divided(job, read_plan(job))
+    tissue = without_artefacts(job, plan, with_damage(job, plan, tissue))
     measured = measure(job, plan, tissue, n_threads=n_threads)
     owners: Owners = {
         rule: find_owners(

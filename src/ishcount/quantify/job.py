@@ -113,30 +113,65 @@ def block_px(pixel_size: PixelSize, block_um: float) -> int:
     return factor * max(1, round(block_um / (factor * pixel_size.mean_um)))
 
 
-def write_plan(job: SlideJob, plan: Plan, tissue: TissueMap, overview: np.ndarray) -> None:
-    """Keep plan, tissue map and overview for the workers; the plan last, as the mark that all is there."""
-    small = {}
-    for name, array in (*tissue.arrays().items(), ("overview", overview)):
-        if array.ndim > 1 and array.size:
-            files.write_array(job.work / "tissue" / f"{name}.npy", array)
-        else:
-            small[name] = array
-    files.write_arrays(job.work / "tissue" / "rest.npz", small)
+def write_plan(job: SlideJob, plan: Plan) -> None:
+    """Keep the plan for the workers; after `write_maps`, as the mark that all is there."""
     files.write_json(
         job.work / "plan.json", _plain({f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)})
     )
 
 
-def read_tissue(job: SlideJob) -> TissueMap:
-    """The tissue map as `write_plan` kept it, its rasters on disk: only what is used comes into memory."""
-    folder = job.work / "tissue"
+def write_maps(job: SlideJob, tissue: TissueMap, whole: TissueMap, overview: np.ndarray) -> None:
+    """Keep tissue map and overview. tissue: what is to be counted. whole: what compartments are judged on."""
+    _write_map(job.work / "tissue", tissue.arrays())
+    if whole is not tissue:
+        _write_map(job.work / "whole", whole.arrays())
+    files.write_array(job.work / "overview.npy", overview)
+
+
+def write_divided(job: SlideJob, tissue: TissueMap) -> None:
+    """Keep what compartments add to the tissue map that was planned."""
+    as_planned = dict.fromkeys(("kind", "section", "low", "high"), np.zeros((0, 0)))
+    _write_map(job.work / "divided", tissue.arrays() | as_planned)
+
+
+def _write_map(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A tissue map as files: each raster its own, what is small last, as the mark that all is there."""
+    small = {}
+    for name, array in arrays.items():
+        if array.ndim > 1 and array.size:
+            files.write_array(folder / f"{name}.npy", array)
+        else:
+            small[name] = array
+    files.write_arrays(folder / "rest.npz", small)
+
+
+def _read_map(folder: Path) -> TissueMap:
+    small = files.read_arrays(folder / "rest.npz")
     rasters = {path.stem: files.map_array(path) for path in sorted(folder.glob("*.npy"))}
-    return TissueMap.from_arrays(files.read_arrays(folder / "rest.npz") | rasters)
+    return TissueMap.from_arrays(small | rasters)
+
+
+def read_tissue(job: SlideJob) -> TissueMap:
+    """The tissue map as `write_maps` kept it, without compartments and its rasters on disk: only what is used
+    comes into memory.
+    """
+    return _read_map(job.work / "tissue")
+
+
+def read_whole(job: SlideJob) -> TissueMap:
+    """All that was found on the slide, whatever part of it is to be counted."""
+    whole = job.work / "whole"
+    return _read_map(whole if whole.is_dir() else job.work / "tissue")
+
+
+def read_divided(job: SlideJob) -> TissueMap:
+    """Compartments as `write_divided` kept them; OSError where they were not found yet."""
+    return _read_map(job.work / "divided")
 
 
 def read_overview_picture(job: SlideJob) -> np.ndarray:
     """The slide at a few um per pixel, uint8 RGB, on disk."""
-    return files.map_array(job.work / "tissue" / "overview.npy")
+    return files.map_array(job.work / "overview.npy")
 
 
 def _plain(value: Any) -> Any:

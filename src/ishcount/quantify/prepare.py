@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ishcount.core.annotations import read_annotations
 from ishcount.core.errors import SlideError
 from ishcount.core.flags import Flag, names
 from ishcount.core.geometry import Region
@@ -15,6 +14,7 @@ from ishcount.core.optical_density import block_mean, coarse, separate
 from ishcount.core.stain_model import StainModel
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
+from ishcount.quantify.divide import as_asked
 from ishcount.quantify.job import (
     Plan,
     SlideJob,
@@ -22,6 +22,7 @@ from ishcount.quantify.job import (
     grid,
     grid_factor,
     overview_factor,
+    write_maps,
     write_plan,
 )
 from ishcount.slide.calibration import pixel_size_conflict, resolve_pixel_size
@@ -29,11 +30,10 @@ from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
 from ishcount.steps.colour_shift import ColourShift, measure_colour_shift, registered
-from ishcount.steps.compartments import find_compartments
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.nuclei import calibrate_nuclei
 from ishcount.steps.stains import estimate_white, learn_stains, refuse_dark_field
-from ishcount.steps.tissue import annotate, find_tissue
+from ishcount.steps.tissue import find_tissue
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -41,7 +41,10 @@ MAX_DOT_MPP = 0.35  # a single dot of 0.6-1.4 um covers under 4 pixels above thi
 
 
 def prepare(job: SlideJob) -> Plan:
-    """Open the slide, find its tissue, learn its colours and thresholds, list its blocks; keep all of it."""
+    """Open the slide, find its tissue, learn its colours and thresholds, list its blocks; keep all of it.
+
+    Compartments wait: no block asks for them, so they are found while blocks are counted (`divide`).
+    """
     with open_slide(job.slide) as slide:
         pixel_size, source = resolve_pixel_size(slide, sheet_mpp=job.sheet_mpp, option_mpp=job.option_mpp)
         factor = overview_factor(pixel_size)
@@ -58,7 +61,7 @@ def prepare(job: SlideJob) -> Plan:
             height_px=slide.height,
         )
         white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
-        tissue = as_asked(find_compartments(tissue, overview, white, job.params.compartments), job)
+        whole, tissue = tissue, as_asked(tissue, job)
         windows = read_windows(slide, tissue, pixel_size, job)
         shift = measure_colour_shift(windows)
         windows = [registered(window, shift) for window in windows]
@@ -67,7 +70,8 @@ def prepare(job: SlideJob) -> Plan:
             white_source=white_source,
         )  # fmt: skip
         plan = _learn(job, slide, tissue, stains, shift, windows, pixel_size, source, overview_source)
-    write_plan(job, plan, tissue, overview)
+    write_maps(job, tissue, whole, overview)
+    write_plan(job, plan)
     return plan
 
 
@@ -78,15 +82,6 @@ def refuse_unreadable(valid: npt.NDArray[np.bool_]) -> None:
         raise SlideError(
             f"only {readable:.0%} of the slide can be read; scan or copy the file again", "E_TILE"
         )
-
-
-def as_asked(tissue: TissueMap, job: SlideJob) -> TissueMap:
-    """The tissue map with the user's annotations, sections and region of interest laid over."""
-    if job.annotations:
-        tissue = annotate(tissue, read_annotations(job.annotations))
-    if job.sections is not None:
-        tissue = tissue.only_sections(job.sections)
-    return tissue.only_region(job.region_um) if job.region_um else tissue
 
 
 def read_windows(slide: Slide, tissue: TissueMap, pixel_size: PixelSize, job: SlideJob) -> list[Rgb]:

@@ -146,8 +146,8 @@ class Schedule:
             self._fail(course, done.error)
         else:
             after: dict[str, Callable[[_Key, _Course, Any], None]] = {
-                "identify": self._identified, "plan": self._planned, "count": self._counted,
-                "finish": self._finished, "rows": self._got_rows,
+                "identify": self._identified, "plan": self._planned, "divide": self._counted,
+                "count": self._counted, "finish": self._finished, "rows": self._got_rows,
             }  # fmt: skip
             after[key.stage](key, course, done.value)
 
@@ -168,17 +168,20 @@ class Schedule:
         course.outcome.megapixels = per_block * len(planned.keys)
         self._watcher.planned(job.slide_id, len(planned.keys), course.outcome.megapixels)
         step = max(1, round(GROUP_MEGAPIXELS / per_block)) if per_block else 1
-        groups = [planned.keys[start : start + step] for start in range(0, len(planned.keys), step)]
-        course.n_groups = len(groups)
+        groups = grouped(planned.keys, step, self._executor.capacity)
+        if not groups:
+            self._finish(key.slide, job)
+            return
+        course.n_groups = len(groups) + 1
+        self._add(_Key(key.slide, "divide"), stages.divide, job)
         for part, keys in enumerate(groups):
             key_of_group = _Key(key.slide, "count", part, len(keys), len(keys) * per_block)
             self._add(key_of_group, stages.count, job, keys)
-        if not groups:
-            self._finish(key.slide, job)
 
     def _counted(self, key: _Key, course: _Course, _value: None) -> None:
         job = course.outcome.slide.job
-        self._watcher.counted(job.slide_id, key.n_blocks, key.megapixels)
+        if key.n_blocks:
+            self._watcher.counted(job.slide_id, key.n_blocks, key.megapixels)
         course.n_groups -= 1
         if course.n_groups == 0:
             self._finish(key.slide, job)
@@ -217,6 +220,16 @@ class Schedule:
         course.is_over = True
         self._watcher.ended(course.outcome)
         self._ended.append(course.outcome)
+
+
+def grouped(keys: Sequence[str], most: int, n_takers: int) -> list[Sequence[str]]:
+    """Keys in their order, at most `most` together and fewer towards the end: all takers finish at once."""
+    groups, start = [], 0
+    while start < len(keys):
+        size = max(1, min(most, (len(keys) - start) // (2 * n_takers)))
+        groups.append(keys[start : start + size])
+        start += size
+    return groups
 
 
 def without_path(reason: str, path: str, slide_id: str) -> str:

@@ -45,6 +45,7 @@ class Engine:
     prepare: Callable[[SlideJob], tuple[Sequence[str], float]]
     prepared: Callable[[SlideJob], tuple[Sequence[str], float]]
     block_path: Callable[[SlideJob, str], Path]
+    divide: Callable[[SlideJob], object]
     count_block: Callable[[SlideJob, str], object]
     finish: Callable[[SlideJob, int], Mapping[str, Any]]
     rows: Callable[[SlideJob, SheetRows], pd.DataFrame]
@@ -108,6 +109,11 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
+def divide(engine: Engine, job: SlideJob) -> None:
+    """Find the compartments of a planned slide; blocks need not wait for it."""
+    engine.divide(job)
+
+
 def count(engine: Engine, job: SlideJob, keys: Sequence[str]) -> None:
     """Count some blocks; what is found goes to the slide's partial files."""
     for key in keys:
@@ -132,8 +138,9 @@ def rows(engine: Engine, job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
 def counting() -> Engine:
     """The engine that counts slides."""
     from ishcount.quantify.block import block_path, count_block
+    from ishcount.quantify.divide import divide
 
-    return Engine(_digest, _prepare, _prepared, block_path, count_block, _finish, _rows)
+    return Engine(_digest, _prepare, _prepared, block_path, divide, count_block, _finish, _rows)
 
 
 def _digest(slide: str, cache: dict[str, str]) -> str:

@@ -87,6 +87,11 @@ def block_path(job: SlideJob, key: str) -> Path:
     return job.work / f"{key}.npz"
 
 
+def divide(job: SlideJob) -> None:
+    misbehave(job, "divide")
+    files.write_text(job.work / "divided.txt", "")
+
+
 def count_block(job: SlideJob, key: str) -> None:
     misbehave(job, "count")
     misbehave(job, key)
@@ -96,6 +101,7 @@ def count_block(job: SlideJob, key: str) -> None:
 
 def finish(job: SlideJob, n_threads: int) -> Mapping[str, Any]:
     misbehave(job, "finish")
+    assert (job.work / "divided.txt").is_file() or not keys_of(job)[0]
     total = sum(int(files.read_arrays(block_path(job, key))["n"][0]) for key in keys_of(job)[0])
     for name in ("cells.parquet", "dots.parquet"):
         files.write_bytes(job.folder / name, f"{total}".encode())
@@ -111,7 +117,7 @@ def rows(job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
     return table.astype({"n_positive": tables.DENSITIES["n_positive"]})
 
 
-FAKE = Engine(digest, prepare, prepared, block_path, count_block, finish, rows)
+FAKE = Engine(digest, prepare, prepared, block_path, divide, count_block, finish, rows)
 
 SERIAL = RunOptions(n_workers=0)
 

@@ -223,7 +223,7 @@ def test_run_json_says_where_each_slide_lies_and_how_long_each_stage_took(tmp_pa
     run(study(tmp_path, {"a": "blocks=2"}), tmp_path / "out")
     about = json.loads((tmp_path / "out" / "run.json").read_text())
     assert about["slides"][0]["path"] == str(tmp_path / "a.svs")
-    assert set(about["slides"][0]["seconds"]) == {"identify", "plan", "count", "finish", "rows"}
+    assert set(about["slides"][0]["seconds"]) == {"identify", "plan", "divide", "count", "finish", "rows"}
     assert about["versions"]["numpy"]
 
 
