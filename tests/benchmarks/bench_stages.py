@@ -36,7 +36,7 @@ STAGES: list[tuple[Any, str, int]] = [
     (block, "separate", 0), (block, "block_mean", 0), (block, "block_focus", 0),
     (block, "nuclei_of_block", 0), (nuclei, "relief", 1), (nuclei, "basins", 1), (nuclei, "trim", 1),
     (nuclei, "measure_pieces", 1), (nuclei, "grow_tree", 1), (nuclei, "node_features", 1),
-    (nuclei, "probabilities", 1), (nuclei, "tidy", 1), (nuclei, "_measure", 1), (block, "runs_of", 0),
+    (nuclei, "_chance", 1), (nuclei, "tidy", 1), (nuclei, "_measure", 1), (block, "runs_of", 0),
     (block, "find_candidates", 0), (dots, "_maxima", 1), (dots, "ring_sums", 1),
     (dots, "_measure", 1), (dots, "add_neighbours", 1), (dots, "_surroundings", 1),
     (block, "score_candidates", 0), (block, "reject_reasons", 0), (block.files, "write_arrays", 0),

@@ -4,16 +4,17 @@ A nucleus is darker than its near surroundings, whatever those are: the mask is 
 its own mean over about 8 um. The mask is cut into hills of stain and distance (`core.relief`,
 `core.pieces`), too many, each trimmed at a share of its own height, so that a faint nucleus beside a dark one
 keeps its outline. Touching pieces are joined into a tree (`core.region_tree`), a judge gives every node the
-probability of being one whole nucleus, and the best set of nodes that do not overlap is taken. All
-normalisation is local (within 20 um) or frozen per slide, so a nucleus does not depend on the block it is
-seen in.
+probability of being one whole nucleus, and the best set of nodes that do not overlap is taken. The judge
+knows how large and dark a usual nucleus of the slide is, from those that a first judge, who does not, found
+in sampled windows. All normalisation is local (within 20 um) or frozen per slide, so a nucleus does not
+depend on the block it is seen in.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -37,7 +38,7 @@ from ishcount.core.pieces import (
     shape_sums,
     trim,
 )
-from ishcount.core.region_tree import choose, grow_tree, node_features
+from ishcount.core.region_tree import FEATURES, choose, grow_tree, node_features
 from ishcount.core.relief import FINE, above_background, relief, smoothed
 from ishcount.core.settings import Settings
 from ishcount.core.units import PixelSize
@@ -46,6 +47,11 @@ Grey = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.int16]
 Labels = npt.NDArray[np.int32]
 Array = npt.NDArray[Any]
+Features = npt.NDArray[np.float32]
+Chances = npt.NDArray[np.float64]
+LOG_AREA, HEIGHT = FEATURES.index("log_area_um2"), FEATURES.index("height")
+BESIDE_USUAL = ("log_area_beside_usual", "height_beside_usual")
+LEAST_NUCLEI = 20  # a median of fewer moves by more than a tenth of the spread of sizes
 LEVELS_PER_OD = 200  # of the input (core.optical_density)
 MODEL_FILE = "nuclei_model.json"
 
@@ -89,10 +95,10 @@ class NucleiParams(Settings):
         400.0, gt=0, description="larger objects are no nuclei, um2 (as QuPath's default)"
     )
     min_probability: float = Field(
-        0.33,
+        0.25,
         ge=0,
         lt=1,
-        description="less probable objects are dropped; F1 (real tiles, drawn planes) is flat over .3-.45",
+        description="less probable objects are dropped; F1 (real tiles, drawn planes) is flat over .2-.4",
     )
     sure_probability: float = Field(
         0.9,
@@ -104,9 +110,16 @@ class NucleiParams(Settings):
 
 @dataclass(frozen=True)
 class NucleiCalibration:
-    """Frozen per slide: Otsu's threshold of background-corrected haematoxylin, in grey levels (0.005 OD)."""
+    """Frozen per slide.
+
+    otsu: Otsu's threshold of background-corrected haematoxylin, in grey levels (0.005 OD). log_area_um2,
+    height: medians of the nuclei in the sampled windows: natural logarithm of the area in um2, and mean stain
+    above the background in units of `otsu` (the defaults are medians of the training's drawn planes).
+    """
 
     otsu: float
+    log_area_um2: float = 3.75
+    height: float = 1.45
 
 
 @dataclass(frozen=True)
@@ -150,16 +163,43 @@ class Candidates:
 def calibrate_nuclei(
     samples: Sequence[Grey], pixel_size: PixelSize, params: NucleiParams = NucleiParams()
 ) -> NucleiCalibration:
-    """The slide's own threshold from sampled haematoxylin planes (uint8, nuclei grid); 30 (0.15 OD)
-    without any.
+    """The slide's own threshold and usual nucleus from sampled haematoxylin planes (uint8, nuclei grid).
+
+    Without any sample the threshold is 30 (0.15 OD); with fewer than 20 nuclei the usual one is the default.
     """
     if not samples:
         return NucleiCalibration(30.0)
+    otsu = NucleiCalibration(stain_threshold(samples, pixel_size, params))
+    return usual_nucleus([candidates(s, pixel_size, otsu, params) for s in samples], otsu, params)
+
+
+def stain_threshold(samples: Sequence[Grey], pixel_size: PixelSize, params: NucleiParams) -> float:
+    """Otsu's threshold of background-corrected stain, in grey levels; 6 (0.03 OD, twice a scanner's noise)
+    at least.
+    """
     smooth = [smoothed(sample, pixel_size, params.smooth_um) for sample in samples]
     pooled = np.concatenate([above_background(s, pixel_size, params.background_um).ravel() for s in smooth])
     levels = np.clip(pooled // FINE, 0, 255).astype(np.uint8).reshape(1, -1)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return NucleiCalibration(float(max(otsu, 6.0)))  # 0.03 OD: twice the noise of a scanner
+    return float(max(otsu, 6.0))
+
+
+def usual_nucleus(
+    found: Sequence[Candidates], calibration: NucleiCalibration, params: NucleiParams,
+    judge: Callable[[Features], Chances] | None = None,
+) -> NucleiCalibration:  # fmt: skip
+    """The calibration with medians of the nuclei that the first judge (the shipped one) finds."""
+    raw = judge or load_models().alone.raw
+    chosen = [
+        c.features[np.unique(nodes[nodes > 0])][:, [LOG_AREA, HEIGHT]]
+        for c in found
+        for nodes in [chosen_nodes(c, c.features, raw, params)]
+    ]
+    nuclei = np.concatenate([*chosen, np.zeros((0, 2), np.float32)]).astype(np.float64)
+    if len(nuclei) < LEAST_NUCLEI:
+        return calibration
+    log_area, height = np.median(nuclei, axis=0)
+    return replace(calibration, log_area_um2=float(log_area), height=float(max(height, 0.1)))
 
 
 def find_nuclei(
@@ -179,9 +219,8 @@ def find_nuclei(
     if params.channels == "all_stains" and chromogen is not None:
         stain = np.maximum(haematoxylin, chromogen)
     found = candidates(stain, pixel_size, calibration, params)
-    probability = probabilities(found, params)
-    value = probability - params.min_probability + (probability >= params.sure_probability)
-    owner = choose(found.children, value, found.n_pieces)
+    probability = _chance(load_models().among.raw, beside_usual(found.features, calibration), params)
+    owner = _choose(found, probability, params)
     nodes = np.unique(owner[owner > 0])
     renumber = np.zeros(len(found.children), np.int32)
     renumber[nodes] = np.arange(1, len(nodes) + 1)
@@ -225,20 +264,47 @@ def candidates(
     return Candidates(land.contrast, pieces, n_pieces, children, features)
 
 
+@dataclass(frozen=True)
+class Models:
+    """The shipped trees (docs/model_card_nuclei.md): judges that know a node alone, and among its slide's."""
+
+    alone: Forest
+    among: Forest
+
+
 @cache
-def load_model() -> Forest:
-    """The shipped trees (docs/model_card_nuclei.md)."""
-    return forest_of(json.loads((files("ishcount") / "data" / MODEL_FILE).read_text("utf-8")))
+def load_models() -> Models:
+    """Both judges, read once per process."""
+    content = json.loads((files("ishcount") / "data" / MODEL_FILE).read_text("utf-8"))
+    return Models(forest_of(content["alone"]), forest_of(content["among"]))
 
 
-def probabilities(found: Candidates, params: NucleiParams) -> npt.NDArray[np.float64]:
+def beside_usual(features: Features, calibration: NucleiCalibration) -> Features:
+    """Features (n, 28) and two more: size and height beside those of the slide's usual nucleus."""
+    size = features[:, LOG_AREA] - np.float32(calibration.log_area_um2)
+    return np.column_stack([features, size, features[:, HEIGHT] / np.float32(calibration.height)])
+
+
+def _chance(judge: Callable[[Features], Chances], features: Features, params: NucleiParams) -> Chances:
     """Probability (n_nodes,) that each node is one whole nucleus; 0 outside the area limits."""
-    area = np.exp(found.features[:, 0].astype(np.float64))
+    area = np.exp(features[:, LOG_AREA].astype(np.float64))
     allowed = (area >= params.min_area_um2) & (area <= params.max_area_um2)
     allowed[0] = False
-    probability = np.zeros(len(allowed))
-    probability[allowed] = 1 / (1 + np.exp(-np.clip(load_model().raw(found.features[allowed]), -40, 40)))
-    return probability
+    chance = np.zeros(len(allowed))
+    chance[allowed] = 1 / (1 + np.exp(-np.clip(judge(features[allowed]), -40, 40)))
+    return chance
+
+
+def chosen_nodes(
+    found: Candidates, features: Features, judge: Callable[[Features], Chances], params: NucleiParams
+) -> npt.NDArray[np.int64]:
+    """The node that a judge chooses over each piece (n_pieces + 1,), 0 where none."""
+    return _choose(found, _chance(judge, features, params), params)
+
+
+def _choose(found: Candidates, chance: Chances, params: NucleiParams) -> npt.NDArray[np.int64]:
+    value = chance - params.min_probability + (chance >= params.sure_probability)
+    return choose(found.children, value, found.n_pieces)
 
 
 def _measure(

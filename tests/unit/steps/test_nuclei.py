@@ -152,3 +152,25 @@ def test_the_threshold_is_learned_from_samples_and_has_a_floor():
     assert calibrate_nuclei([], GRID).otsu == 30
     assert calibrate_nuclei([np.zeros((64, 64), np.uint8)], GRID).otsu == 6
     assert 30 < calibrate_nuclei([field(1), field(2)], GRID).otsu < 110
+
+
+@pytest.mark.parametrize("half_axis_px", [6, 10])
+def test_the_usual_nucleus_is_learned_from_samples(half_axis_px):
+    places = [(x, y) for x in range(30, 290, 45) for y in range(30, 290, 45)]
+    sample = plane(*((x, y, half_axis_px, half_axis_px, 130) for x, y in places), side=320)
+    learned = calibrate_nuclei([sample], GRID)
+    assert np.exp(learned.log_area_um2) == pytest.approx(np.pi * half_axis_px**2 / 4, rel=0.25)
+    assert learned.height * learned.otsu == pytest.approx(130 - 12, rel=0.3)  # blurred: its mean, not its top
+
+
+def test_too_few_nuclei_teach_no_usual_one():
+    learned, usual = calibrate_nuclei([plane((80, 80, 9, 9, 130))], GRID), NucleiCalibration(30)
+    assert (learned.log_area_um2, learned.height) == (usual.log_area_um2, usual.height)
+
+
+def test_a_small_pale_object_is_believed_less_where_nuclei_are_large_and_dark():
+    small = plane((80, 80, 4.5, 4.5, 60))
+    among_small = find_nuclei(small, GRID, NucleiCalibration(40.0, np.log(16), 1.0))
+    among_large = find_nuclei(small, GRID, NucleiCalibration(40.0, np.log(90), 2.5))
+    doubt_large, doubt_small = (1 - found.score[0] for found in (among_large, among_small))
+    assert doubt_large > 2 * doubt_small

@@ -32,9 +32,9 @@ class NucleiPlane:
 
 KINDS: dict[str, dict[str, Any]] = {  # half axes in um, shorter over longer axis, rim and chromatin
     "lymphocyte": {"size_um": (2.3, 3.4), "aspect": (0.8, 1.0), "clump": (0.1, 0.4), "rim": (0.0, 0.1)},
-    "keratinocyte": {"size_um": (3.2, 5.5), "aspect": (0.6, 0.95), "clump": (0.05, 0.3), "rim": (0.0, 0.5)},
+    "keratinocyte": {"size_um": (3.2, 5.5), "aspect": (0.6, 0.95), "clump": (0.05, 0.3), "rim": (0.0, 0.7)},
     "fibroblast": {"size_um": (4.0, 8.5), "aspect": (0.15, 0.45), "clump": (0.0, 0.2), "rim": (0.0, 0.2)},
-    "macrophage": {"size_um": (3.5, 6.5), "aspect": (0.5, 0.9), "clump": (0.1, 0.5), "rim": (0.1, 0.6)},
+    "macrophage": {"size_um": (3.5, 6.5), "aspect": (0.5, 0.9), "clump": (0.1, 0.5), "rim": (0.1, 0.9)},
 }
 
 
