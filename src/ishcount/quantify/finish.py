@@ -7,6 +7,8 @@ Partial files are read and labels painted by rows of blocks, so memory grows wit
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,22 +39,30 @@ def finish(job: SlideJob, n_threads: int = 1) -> dict[str, Any]:
     plan, tissue = divided(job, read_plan(job))
     tissue = without_artefacts(job, plan, with_damage(job, plan, tissue))
     measured = measure(job, plan, tissue, n_threads=n_threads)
-    owners: Owners = {
-        rule: find_owners(
-            measured.near_parts, measured.n_cells, job.params.cells.model_copy(update={"ownership": rule})
+    with ThreadPoolExecutor(n_threads) as threads:
+        owners: Owners = dict(zip(RULES, threads.map(partial(owners_by, job, measured), RULES), strict=True))
+        dots = make_dots(job, measured, owners)
+        writing = [threads.submit(files.write_parquet, job.folder / "dots.parquet", dots)]
+        cells = make_cells(job, plan, tissue, measured, dots)
+        writing.append(threads.submit(files.write_parquet, job.folder / "cells.parquet", cells))
+        if n_threads == 1:
+            wait(writing)
+        summary = summarise(job, plan, tissue, cells, dots, owners)
+        write_pictures(
+            job, plan, tissue, read_overview_picture(job), cells, measured.outline_parts(), summary
         )
-        for rule in RULES
-    }
-    dots = make_dots(job, measured, owners)
-    cells = make_cells(job, plan, tissue, measured, dots)
-    files.write_parquet(job.folder / "cells.parquet", cells)
-    files.write_parquet(job.folder / "dots.parquet", dots)
-    summary = summarise(job, plan, tissue, cells, dots, owners)
-    write_pictures(job, plan, tissue, read_overview_picture(job), cells, measured.outline_parts(), summary)
+        for table in writing:
+            table.result()  # raises what went wrong
     files.write_json(job.folder / "summary.json", summary)
     for name in ("near", "outlines"):
         shutil.rmtree(job.work / name, ignore_errors=True)
     return summary
+
+
+def owners_by(job: SlideJob, measured: Measured, rule: Ownership) -> npt.NDArray[np.uint32]:
+    """The cell of each dot by one rule, 0 for none."""
+    params = job.params.cells.model_copy(update={"ownership": rule})
+    return find_owners(measured.near_parts, measured.n_cells, params)
 
 
 def joined(pieces: list[dict[str, Array]], names: tuple[str, ...]) -> dict[str, Array]:
@@ -65,9 +75,7 @@ def joined(pieces: list[dict[str, Array]], names: tuple[str, ...]) -> dict[str, 
 
 def text(codes: Array, words: tuple[str, ...] | list[str]) -> pd.Series[Any]:
     """A text column from the places of its words in a list."""
-    return pd.Series(pd.Categorical.from_codes(codes.astype(np.int16), pd.Index(list(words)))).astype(
-        "string"
-    )
+    return pd.Series(pd.array(list(words), dtype="string").take(codes.astype(np.intp)))
 
 
 def make_dots(job: SlideJob, measured: Measured, owners: Owners) -> pd.DataFrame:

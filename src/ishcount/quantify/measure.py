@@ -6,12 +6,13 @@ memory at most. What is needed again once every row was seen (nuclei near dots, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ from ishcount.steps.cells import N_NEAR, add_areas, grow, near_nuclei, paint
 
 Array = npt.NDArray[Any]
 Near = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 NUCLEUS_COLUMNS = ("x_um", "y_um", "flags", "section", "compartment", "depth_um")
 DOT_COLUMNS = ("x_um", "y_um", "area_um2", "peak_od", "integrated_od", "score", "reason")
 _HARD_REASONS = {RegionKind.FOLD: "fold", RegionKind.PEN: "ink", RegionKind.BLUR: "blur"}
@@ -103,7 +106,8 @@ def _all_rows(
     n_threads: int,
 ) -> None:
     with ThreadPoolExecutor(n_threads) as threads:
-        for above, here, below in with_neighbours(block_rows(job, plan, tissue)):
+        rows_of_blocks = made_ahead(block_rows(job, plan, tissue), threads)
+        for above, here, below in with_neighbours(rows_of_blocks):
             for row in (here, below):
                 if row is not None and row.nuclei.first_id > measured.n_cells:
                     measured.make_room(len(row.nuclei.x_um))
@@ -111,10 +115,10 @@ def _all_rows(
             near[1] = np.float32(np.inf).view(np.uint32)
             rows = [row for row in (above, here, below) if row is not None]
             outlines: list[tuple[Array, Contours]] = []
-            for some in batched(here.blocks, n_threads):
-                for page in threads.map(partial(_measure_page, job, plan, rows, here), some):
-                    if page is not None:
-                        _take_page(page, measured, near, outlines, writer)
+            measure_page = partial(_measure_page, job, plan, rows, here)
+            for page in in_turn(measure_page, here.blocks, threads, n_threads):
+                if page is not None:
+                    _take_page(page, measured, near, outlines, writer)
             if writer is not None:
                 writer.finish_rows(here.blocks[0].core.coarser(plan.grid_factor).y_end)
                 _keep_outlines(job, here, outlines, measured)
@@ -122,10 +126,25 @@ def _all_rows(
             _keep_dots(job, here, near, tissue, measured)
 
 
-def batched(blocks: Sequence[Block], n: int) -> Iterator[Sequence[Block]]:
-    """Blocks in groups of `n`, so that no more pages than threads are held."""
-    for first in range(0, len(blocks), n):
-        yield blocks[first : first + n]
+def made_ahead(items: Iterator[Item], threads: ThreadPoolExecutor) -> Iterator[Item]:
+    """The items, each made by a thread while the one before it is used."""
+    coming = threads.submit(next, items, None)
+    while (item := coming.result()) is not None:
+        coming = threads.submit(next, items, None)
+        yield item
+
+
+def in_turn(
+    call: Callable[[Block], Answer], blocks: Iterable[Block], threads: ThreadPoolExecutor, n_threads: int
+) -> Iterator[Answer]:
+    """The call's answers in the order of the blocks; no more than one beyond `n_threads` is held."""
+    coming: deque[Future[Answer]] = deque()
+    for block in blocks:
+        coming.append(threads.submit(call, block))
+        if len(coming) > n_threads:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
 
 
 def with_neighbours(

@@ -70,8 +70,8 @@ def copy_score(
     owner = np.asarray(cell_id, np.int64)
     values = np.asarray(score, np.float32)
     copies = np.asarray(n_copies, np.int64)
-    order = np.lexsort((np.arange(len(owner)), -values, owner))
-    order = order[owner[order] > 0]
+    held = np.flatnonzero((owner > 0) & (values > 0))  # a copy of score 0 leaves the cell's score at 0
+    order = held[np.lexsort((-values[held], owner[held]))]
     owner, values, copies = owner[order], values[order], copies[order]
     running = np.cumsum(copies)
     first = np.r_[True, owner[1:] != owner[:-1]] if len(owner) else np.zeros(0, bool)
