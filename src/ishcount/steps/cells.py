@@ -20,6 +20,7 @@ from ishcount.core.settings import Settings
 
 Ids = npt.NDArray[np.uint32]
 MOST_MET = 256  # labels within reach of a dot, looked at one by one: each covers a pixel or more
+NOBODY = np.uint32(0xFFFFFFFF)
 N_NEAR = 6  # nuclei remembered per dot; more than six never lie within 6 um at skin's densities
 
 Ownership = Literal["expectation_maximisation", "nearest", "nuclear"]
@@ -231,40 +232,55 @@ def grow(nuclei: Any, reach_x_px: Any, reach_y_px: Any) -> Any:
     cells = nuclei.copy()
     label_at = np.zeros(width, np.uint32)  # of each column: the nucleus nearest along it, and how far
     away = np.zeros(width, np.float32)
+    found = np.zeros(width, np.uint32)  # of each pixel of a row: the nearest nucleus so far, and how far
+    nearest = np.zeros(width, np.float32)
     for y in range(height):
         _nearest_along_columns(nuclei, y, rows, reach_y_px, label_at, away)
+        found[:], nearest[:] = NOBODY, 1
+        for dx in range(-cols, cols + 1):
+            left, right = max(0, -dx), max(0, -dx, min(width, width - dx))
+            square = np.float32((dx / reach_x_px) ** 2)
+            moved = slice(left + dx, right + dx)
+            _take_nearer(label_at[moved], away[moved], square, found[left:right], nearest[left:right])
+        row = cells[y]
         for x in range(width):
-            if nuclei[y, x] != 0:
-                continue
-            nearest = np.float32(np.inf)
-            found = np.uint32(0)
-            for dx in range(max(-cols, -x), min(cols, width - 1 - x) + 1):
-                label = label_at[x + dx]
-                if label == 0:
-                    continue
-                distance = np.float32(away[x + dx] + np.float32((dx / reach_x_px) ** 2))
-                if distance <= 1 and (distance < nearest or (distance == nearest and label < found)):
-                    nearest, found = distance, label
-            cells[y, x] = found
+            grown = np.uint32(0) if found[x] == NOBODY else found[x]
+            row[x] = row[x] if row[x] != 0 else grown
     return cells
+
+
+@njit
+def _take_nearer(label: Any, away: Any, square: Any, found: Any, nearest: Any) -> None:
+    """Replace what was found by a label that is nearer, or as near and lower; no branches: fast."""
+    for x in range(len(label)):
+        distance = np.float32(away[x] + square)
+        take = (distance < nearest[x]) | ((distance == nearest[x]) & (label[x] < found[x]))
+        nearest[x] = distance if take else nearest[x]
+        found[x] = label[x] if take else found[x]
 
 
 @njit
 def _nearest_along_columns(nuclei: Any, y: Any, rows: Any, reach_y_px: Any, label_at: Any, away: Any) -> None:
     """For each pixel of row `y` the nearest nucleus above or below, and its squared share of the reach."""
-    height, width = nuclei.shape
-    for x in range(width):
-        label_at[x] = nuclei[y, x]
-        away[x] = 0
+    here = nuclei[y]
+    for x in range(len(here)):
+        label_at[x] = here[x]
+        away[x] = np.float32(0) if here[x] != 0 else np.float32(np.inf)
     for dy in range(1, rows + 1):
         square = np.float32((dy / reach_y_px) ** 2)
         for row in (y - dy, y + dy):
-            if not 0 <= row < height:
-                continue
-            for x in range(width):
-                label = nuclei[row, x]
-                if label != 0 and (label_at[x] == 0 or (away[x] == square and label < label_at[x])):
-                    label_at[x], away[x] = label, square
+            if 0 <= row < nuclei.shape[0]:
+                _take_farther(nuclei[row], square, label_at, away)
+
+
+@njit
+def _take_farther(labels: Any, square: Any, label_at: Any, away: Any) -> None:
+    """Note the labels of a row where there is none yet, or one as far and higher."""
+    for x in range(len(labels)):
+        label = labels[x]
+        take = (label != 0) & ((label_at[x] == 0) | ((away[x] == square) & (label < label_at[x])))
+        label_at[x] = label if take else label_at[x]
+        away[x] = square if take else away[x]
 
 
 @njit
