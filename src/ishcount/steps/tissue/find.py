@@ -1,4 +1,4 @@
-"""Sections, tissue, holes, pen, dust and bubbles of one slide as one raster."""
+"""Sections, tissue, holes, pen, dust, bubbles and dried edges of one slide as one raster."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.tissue.debris import find_bubbles, find_dust
+from ishcount.steps.tissue.drying import find_dried_edge
 from ishcount.steps.tissue.extent import fill_pinholes, find_extent
 from ishcount.steps.tissue.glass import Glass, find_glass, matter_window, overview_od
 from ishcount.steps.tissue.ink import find_ink, find_ink_rim
@@ -155,5 +156,7 @@ def _judged(
     kind[tissue] = np.where(section[tissue] > 0, RegionKind.TISSUE, RegionKind.DUST)
     outline = fill_outlines(section, mouth_cells=cell.to_px(params.cleft_mouth_um))
     kind[(outline > 0) & (kind == RegionKind.GLASS)] = RegionKind.HOLE
+    dried = find_dried_edge(od, kind == RegionKind.TISSUE, outline > 0, cell_um=cell.mean_um)
+    kind[dried] = RegionKind.EDGE_DRYING
     holes = params.pinhole_um2 / cell_um2
     return kind, outline, fill_pinholes(extent.inner & free, holes), fill_pinholes(extent.outer & free, holes)
