@@ -79,6 +79,20 @@ def test_a_diffuse_stain_is_called_a_mismatch():
     assert learn_stains([rgb], WHITE, ["fast_red"], PIXEL).mismatch == ""
 
 
+@pytest.mark.parametrize(("named", "drawn"), [("fast_red", "dab"), ("dab", "fast_red")])
+def test_many_spots_of_another_chromogen_are_a_mismatch_and_few_are_not(named, drawn):
+    rng = np.random.default_rng(8)
+    crowded = picture(REFERENCE["haematoxylin"], REFERENCE[drawn], rng)
+    few = picture(REFERENCE["haematoxylin"], REFERENCE[drawn], rng, size=1024, n_dots=10)
+    assert f"look like {drawn}" in learn_stains([crowded], WHITE, [named], PIXEL).mismatch
+    assert learn_stains([few], WHITE, [named], PIXEL).mismatch == ""
+
+
+def test_a_tinted_background_alone_is_no_mismatch():
+    rgb = picture(REFERENCE["haematoxylin"], REFERENCE["dab"], np.random.default_rng(9), background=0.15)
+    assert learn_stains([rgb], WHITE, ["dab"], PIXEL).mismatch == ""
+
+
 def test_a_fixed_vector_is_used_as_given():
     params = StainParams(vectors={"fast_red": (0.1, 0.9, 0.4)})
     model = learn_stains([], WHITE, ["fast_red"], PIXEL, params)
