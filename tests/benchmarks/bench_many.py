@@ -8,6 +8,7 @@ left in the folder for temporary files and half-written in the output.
 from __future__ import annotations
 
 import argparse
+import multiprocessing.util
 import os
 import tempfile
 from pathlib import Path
@@ -72,6 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         temporary = Path(scratch) / "tmp"
         temporary.mkdir()
+        multiprocessing.util.get_temp_dir()  # this process' own, removed when all else is: not in there
         os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
         slides = []
         for number in range(options.slides):

@@ -68,10 +68,10 @@ def registered(rgb: Rgb, shift: ColourShift, *, always: bool = False) -> Rgb:
     moved = rgb.copy()
     for channel, x, y in ((0, shift.red_x_px, shift.red_y_px), (2, shift.blue_x_px, shift.blue_y_px)):
         if x or y:
-            plane = np.ascontiguousarray(rgb[..., channel])
-            moved[..., channel] = cv2.sepFilter2D(
-                plane, -1, _weights(x), _weights(y), borderType=cv2.BORDER_REPLICATE
-            )
+            plane = cv2.extractChannel(rgb, channel)
+            weights = _weights(x), _weights(y)
+            plane = cv2.sepFilter2D(plane, -1, *weights, borderType=cv2.BORDER_REPLICATE)
+            cv2.insertChannel(plane, moved, channel)
     return moved
 
 

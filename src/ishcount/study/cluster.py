@@ -17,8 +17,8 @@ from ishcount.core.errors import SlideError, UsageError
 from ishcount.study.executors import Done, Task, one_thread, run_task
 
 CONNECT_S = 20
-PER_THREAD = 3
-"""Tasks handed out per thread of the cluster: enough that none waits for us, few enough to stay in order."""
+PER_THREAD = 2
+"""Tasks handed out per thread of the cluster: one runs, one waits; few are left for one thread at the end."""
 
 
 @dataclass(frozen=True, slots=True)
