@@ -104,3 +104,17 @@ def test_no_scheduler_there_is_a_usage_error(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
         run(study(tmp_path, {"a": ""}), tmp_path / "out", RunOptions(scheduler=f"127.0.0.1:{free_port()}"))
     assert time.monotonic() - start < 30
+
+
+def test_a_task_that_is_alone_may_use_the_threads_of_all_workers_of_a_machine(cluster: Cluster) -> None:
+    from ishcount.study.cluster import DaskCluster
+
+    executor = DaskCluster(cluster.address)
+    try:
+        deadline = time.monotonic() + 60
+        while executor.n_cores < 2 and time.monotonic() < deadline:  # the second worker may come later
+            time.sleep(0.2)
+        assert executor.n_cores == 2
+        assert executor.capacity == 4
+    finally:
+        executor.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,6 @@ class _Sent:
 class DaskCluster:
     """An executor on the Dask scheduler at `address` (`HOST:PORT`, or any address Dask takes)."""
 
-    n_cores = 1  # a Dask worker was given its threads by whoever started it
-
     def __init__(self, address: str) -> None:
         try:
             from distributed import Client
@@ -55,6 +54,14 @@ class DaskCluster:
         self._out: dict[Hashable, _Sent] = {}
         self._answers: queue.SimpleQueue[Hashable] = queue.SimpleQueue()
         self._check_workers(address)
+
+    @property
+    def n_cores(self) -> int:
+        """Threads that the cluster was given on its smallest machine: for a task that is alone there."""
+        given: Counter[str] = Counter()
+        for address, threads in self._client.nthreads().items():
+            given[machine_of(address)] += threads
+        return max(1, min(given.values(), default=1))
 
     @property
     def capacity(self) -> int:
@@ -110,6 +117,11 @@ class DaskCluster:
                 raise UsageError(
                     f"Dask worker {worker} has ishcount {found}, this is {__version__}; install that there"
                 )
+
+
+def machine_of(address: str) -> str:
+    """`10.0.0.7` of a Dask worker's address `tcp://10.0.0.7:40123`."""
+    return address.partition("://")[2].rpartition(":")[0]
 
 
 def _answer(sent: _Sent) -> Done:
