@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ishcount.core.errors import SlideError
 from ishcount.core.files import read_arrays
+from ishcount.core.memory import give_back
 from ishcount.slide.source import is_url
 from ishcount.study import keep
 
@@ -153,6 +154,7 @@ def _prepare(job: SlideJob) -> tuple[Sequence[str], float]:
     from ishcount.quantify.prepare import prepare
 
     made = prepare(job)
+    give_back()
     return made.keys, made.megapixels
 
 
@@ -169,6 +171,7 @@ def _finish(job: SlideJob, n_threads: int) -> Mapping[str, Any]:
 
     summary = finish_slide(job, n_threads)
     close_slide()
+    give_back()
     return summary
 
 
