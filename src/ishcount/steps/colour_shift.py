@@ -56,7 +56,7 @@ def measure_colour_shift(windows: Sequence[Rgb]) -> ColourShift:
             sums += _normal_equations(registered(middle, found, always=True))
         steps = np.concatenate([_solve(part) for part in sums]) * POOLED
         found = ColourShift(*(float(v) for v in np.array(astuple(found)) + steps))
-        if max(abs(part) for part in astuple(found)) > MOST_PX:
+        if not np.abs(astuple(found)).max() <= MOST_PX:  # nor is what is no number
             return ColourShift()
     return found
 

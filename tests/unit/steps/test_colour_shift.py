@@ -71,6 +71,18 @@ def test_an_even_picture_has_no_displacement(level):
     assert measure_colour_shift([]) == ColourShift()
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_colour_without_edges_moves_nothing_far(channel):
+    window = displaced(tissue(5), ColourShift())
+    window[..., channel] = 200
+    assert np.abs(astuple(measure_colour_shift([window]))).max() < 0.05
+
+
+def test_a_displacement_of_many_pixels_is_no_scanner_s_and_is_left():
+    window = displaced(tissue(5), ColourShift(red_x_px=9.0, red_y_px=-7.0))
+    assert measure_colour_shift([window]).is_small
+
+
 def test_green_is_never_touched():
     window = displaced(tissue(5), ColourShift(1.2, 1.2, -1.2, -1.2))
     moved = registered(window, measure_colour_shift([window]))
