@@ -29,7 +29,7 @@ from skimage.segmentation import expand_labels
 
 from ishcount.core.optical_density import block_mean, coarse, separate
 from ishcount.core.units import PixelSize
-from ishcount.steps.colour_shift import measure_colour_shift, registered
+from ishcount.steps.colour_shift import in_register
 from ishcount.steps.nuclei import NucleiParams, calibrate_nuclei, find_nuclei
 from ishcount.steps.stains import estimate_white, learn_stains
 
@@ -42,7 +42,7 @@ def grid_planes(
 ) -> tuple[np.ndarray, np.ndarray, PixelSize, int]:
     """Haematoxylin and chromogen on the nuclei grid, its pixel size, and level-0 pixels per grid pixel."""
     factor = max(1, round(0.5 / mpp_um))
-    rgb = registered(rgb, measure_colour_shift([rgb]))
+    (rgb,), _ = in_register([rgb])
     white, source = estimate_white(rgb, np.zeros(rgb.shape[:2], bool))
     stains = learn_stains([rgb], white, [chromogen], PixelSize(mpp_um, mpp_um), white_source=source)
     planes = separate(block_mean(rgb, factor), stains.tables())

@@ -29,7 +29,7 @@ from ishcount.slide.calibration import pixel_size_conflict, resolve_pixel_size
 from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
-from ishcount.steps.colour_shift import ColourShift, measure_colour_shift, registered
+from ishcount.steps.colour_shift import ColourShift, in_register
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.nuclei import calibrate_nuclei
 from ishcount.steps.stains import estimate_white, learn_stains, refuse_dark_field
@@ -62,9 +62,7 @@ def prepare(job: SlideJob) -> Plan:
         )
         white, white_source = estimate_white(overview, (tissue.kind == RegionKind.GLASS) & valid)
         whole, tissue = tissue, as_asked(tissue, job)
-        windows = read_windows(slide, tissue, pixel_size, job)
-        shift = measure_colour_shift(windows)
-        windows = [registered(window, shift) for window in windows]
+        windows, shift = in_register(read_windows(slide, tissue, pixel_size, job))
         stains = learn_stains(
             windows, white, [chromogen for _, chromogen in job.markers], pixel_size, job.params.stains,
             white_source=white_source,

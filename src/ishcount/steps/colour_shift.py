@@ -18,10 +18,8 @@ import numpy.typing as npt
 Rgb = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 POOLED = 2  # pixels are averaged 2 x 2 first: JPEG keeps fine detail for all colours alike, coarse for each
-FINE_PX, COARSE_PX = (
-    3.0,
-    8.0,
-)  # edges of nuclei between JPEG's detail (sigma 1.5 finds a quarter less) and haze
+# Edges of nuclei lie between JPEG's detail (a sigma of 1.5 px finds a quarter less) and haze.
+FINE_PX, COARSE_PX = 3.0, 8.0
 ROUNDS = 2  # each takes back some nine tenths of what is left
 SIDE_PX = 256  # of a window looked at: its middle
 LEAST_PX = 0.1  # displacements on 16 drawn slides were found to within this
@@ -53,7 +51,7 @@ def measure_colour_shift(windows: Sequence[Rgb]) -> ColourShift:
     for _ in range(ROUNDS):
         sums = np.zeros((2, 3, 4))
         for middle in middles:
-            sums += _normal_equations(registered(middle, found, always=True))
+            sums += _normal_equations(_moved(middle, found))
         steps = np.concatenate([_solve(part) for part in sums]) * POOLED
         found = ColourShift(*(float(v) for v in np.array(astuple(found)) + steps))
         if not np.abs(astuple(found)).max() <= MOST_PX:  # nor is what is no number
@@ -61,10 +59,18 @@ def measure_colour_shift(windows: Sequence[Rgb]) -> ColourShift:
     return found
 
 
-def registered(rgb: Rgb, shift: ColourShift, *, always: bool = False) -> Rgb:
+def registered(rgb: Rgb, shift: ColourShift) -> Rgb:
     """The image with red and blue moved back over green (cubic between pixels); itself for a small shift."""
-    if shift.is_small and not always:
-        return rgb
+    return rgb if shift.is_small else _moved(rgb, shift)
+
+
+def in_register(windows: Sequence[Rgb]) -> tuple[list[Rgb], ColourShift]:
+    """The windows of one slide with the displacement that they show taken back, and that displacement."""
+    shift = measure_colour_shift(windows)
+    return [registered(window, shift) for window in windows], shift
+
+
+def _moved(rgb: Rgb, shift: ColourShift) -> Rgb:
     moved = rgb.copy()
     for channel, x, y in ((0, shift.red_x_px, shift.red_y_px), (2, shift.blue_x_px, shift.blue_y_px)):
         if x or y:

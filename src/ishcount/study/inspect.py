@@ -17,7 +17,7 @@ from ishcount.slide.calibration import resolve_pixel_size
 from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
-from ishcount.steps.colour_shift import measure_colour_shift, registered
+from ishcount.steps.colour_shift import in_register
 from ishcount.steps.stains import estimate_white, learn_stains, refuse_dark_field
 from ishcount.steps.tissue import find_tissue
 
@@ -84,8 +84,7 @@ def _stains(
     """The chromogen that `auto` would choose, or why it would refuse."""
     try:
         refuse_dark_field(overview)
-        shift = measure_colour_shift(windows)
-        seen = [registered(window, shift) for window in windows]
+        seen, _ = in_register(windows)
         model = learn_stains(seen, white, ["auto"], size, params.stains, white_source=white_source)
     except SlideError as error:
         return {"likely_chromogen": None, "stain_problem": str(error)}

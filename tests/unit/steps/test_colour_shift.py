@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ishcount.steps.colour_shift import ColourShift, measure_colour_shift, registered
+from ishcount.steps.colour_shift import ColourShift, in_register, measure_colour_shift, registered
 
 
 def tissue(seed: int, side: int = 300) -> np.ndarray:
@@ -81,6 +81,15 @@ def test_a_colour_without_edges_moves_nothing_far(channel):
 def test_a_displacement_of_many_pixels_is_no_scanner_s_and_is_left():
     window = displaced(tissue(5), ColourShift(red_x_px=9.0, red_y_px=-7.0))
     assert measure_colour_shift([window]).is_small
+
+
+def test_windows_of_one_slide_share_one_displacement():
+    windows = [displaced(tissue(seed), ColourShift(0.7, -0.3, 0.2, 0.5)) for seed in range(3)]
+    seen, shift = in_register(windows)
+    assert shift == measure_colour_shift(windows)
+    for window, moved in zip(windows, seen, strict=True):
+        np.testing.assert_array_equal(moved, registered(window, shift))
+        assert (moved != window).any()
 
 
 def test_green_is_never_touched():

@@ -14,7 +14,7 @@ from ishcount.core.optical_density import block_mean, separate
 from ishcount.core.stain_model import StainModel, angle_deg
 from ishcount.core.tables import DOT_REASONS
 from ishcount.core.units import PixelSize
-from ishcount.steps.colour_shift import measure_colour_shift, registered
+from ishcount.steps.colour_shift import in_register
 from ishcount.steps.dots import Candidates, DotParams, find_candidates, measure_noise
 from ishcount.steps.stains import learn_stains
 from ishcount.truth.training.imaginary_slide import draw_slide
@@ -68,8 +68,7 @@ def synthetic_slide(seed: int) -> list[Field]:
     patches = [draw_patch(rng, draw) for _ in range(PATCHES_PER_SLIDE)]
     pixel_size = PixelSize(mpp, mpp)
     red, green, blue = draw.white + rng.normal(0, 1.5, 3)
-    shift = measure_colour_shift([patch.rgb for patch in patches])
-    seen = [registered(patch.rgb, shift) for patch in patches]
+    seen, _ = in_register([patch.rgb for patch in patches])
     stains = learn_stains(seen, (red, green, blue), [chromogen], pixel_size)
     planes = [np.ascontiguousarray(separate(rgb, stains.tables())[1]) for rgb in seen]
     fields = []
@@ -115,8 +114,8 @@ def real_negative(path: Path, chromogen: str, mpp_um: float) -> Field:
     from ishcount.slide.open import open_slide
 
     with open_slide(path) as slide:
-        rgb = slide.read(Region(0, 0, min(slide.width, 4096), min(slide.height, 4096)))
-    rgb = registered(rgb, measure_colour_shift([rgb]))
+        whole = slide.read(Region(0, 0, min(slide.width, 4096), min(slide.height, 4096)))
+    (rgb,), _ = in_register([whole])
     pixel_size = PixelSize(mpp_um, mpp_um)
     red, green, blue = (float(value) for value in np.percentile(rgb.reshape(-1, 3), 99.9, axis=0))
     stains = learn_stains([rgb], (red, green, blue), [chromogen], pixel_size)

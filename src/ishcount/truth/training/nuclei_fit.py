@@ -21,7 +21,7 @@ from ishcount.core.files import write_json
 from ishcount.core.optical_density import block_mean, coarse, separate
 from ishcount.core.region_tree import FEATURES
 from ishcount.core.units import PixelSize
-from ishcount.steps.colour_shift import measure_colour_shift, registered
+from ishcount.steps.colour_shift import in_register
 from ishcount.steps.nuclei import (
     BESIDE_USUAL,
     Candidates,
@@ -75,7 +75,7 @@ def haematoxylin_of(
 ) -> tuple[npt.NDArray[np.uint8], PixelSize, int]:
     """The plane on the nuclei grid as counting makes it from a slide of this tile alone; grid, factor."""
     factor = max(1, round(0.5 / mpp_um))
-    rgb = registered(rgb, measure_colour_shift([rgb]))
+    (rgb,), _ = in_register([rgb])
     white, source = estimate_white(rgb, np.zeros(rgb.shape[:2], np.bool_))
     stains = learn_stains([rgb], white, [chromogen], PixelSize(mpp_um, mpp_um), white_source=source)
     planes = separate(block_mean(rgb, factor), stains.tables())
