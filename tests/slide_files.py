@@ -111,3 +111,10 @@ def code_of(path: Path) -> str:
     except SlideError as error:
         return error.code if "\n" not in str(error) else "more than one line"
     return "ok"
+
+
+def read_whole(path: Path, level: int = 0) -> NDArray[np.uint8]:
+    """All pixels of one level, as ishcount reads them."""
+    with open_slide(path) as slide:
+        size = slide.levels[level]
+        return slide.read(Region(0, 0, size.width, size.height), level)

@@ -20,6 +20,7 @@ from ishcount.core.compiled import njit
 from ishcount.core.geometry import Region
 from ishcount.core.neighbours import add_neighbours
 from ishcount.core.optical_density import LEVELS_PER_OD
+from ishcount.core.peaks import local_maxima, refined
 from ishcount.core.rings import ring_sums, rings
 from ishcount.core.settings import Settings
 from ishcount.core.spots import inner_offsets, spot_shape
@@ -103,8 +104,7 @@ class Candidates:
     """Candidates of one block, ordered by row then column.
 
     x, y: int32 peak pixel in the block; dx, dy: float32 offset of the refined place from the peak pixel's
-    centre
-    in pixels (-0.5..0.5); features float32 (n, n_features); area_um2, peak_od, integrated_od float32.
+    centre in pixels (-0.5..0.5); features float32 (n, n_features); area_um2, peak_od, integrated_od float32.
     """
 
     x: npt.NDArray[np.int32]
@@ -190,11 +190,9 @@ def find_candidates(
 ) -> Candidates:
     """Dot candidates of plane 1 of `planes` with their evidence.
 
-    planes: int16 (3, h, w): haematoxylin, this chromogen, and the residual (or other chromogen), 4000
-    levels per
-    OD. grid_planes: the same stains of the block mean by `factor`, int16 (3, h / factor, w / factor); the
-    array's
-    corner lies on that grid. keep: the part of `planes` whose candidates are wanted (all of it: None).
+    planes: int16 (3, h, w): haematoxylin, this chromogen, and the residual (or other chromogen), 4000 levels
+    per OD. grid_planes: the same stains of the block mean by `factor`, int16 (3, h / factor, w / factor); the
+    array's corner lies on that grid. keep: the part of `planes` whose candidates are wanted (all of it: None).
     Candidates nearer than `REACH_UM` to the array's edge have evidence cut off there: read with that margin.
     """
     mpp = pixel_size.mean_um
@@ -228,11 +226,11 @@ def _maxima(
     window = seen.grow(margin).clip(chromogen.shape[1], chromogen.shape[0])
     rows, cols = slice(window.y, window.y_end), slice(window.x, window.x_end)
     filtered, fine = _filters(chromogen[rows, cols], pixel_size, params)
-    y, x = _peaks(fine, filtered, level)
+    y, x = local_maxima(fine, filtered, level)
     inside = (x >= seen.x - window.x) & (x < seen.x_end - window.x)
     inside &= (y >= seen.y - window.y) & (y < seen.y_end - window.y)
     y, x = y[inside], x[inside]
-    dx, dy = _refine(fine, y, x)
+    dx, dy = refined(fine, y, x)
     return y + np.int32(window.y), x + np.int32(window.x), dx, dy, filtered[y, x]
 
 
@@ -242,39 +240,6 @@ _AROUND_COLUMNS = ("contrast_total", "share_h", "share_r", "colour_r", "n_around
 
 def _columns(names: tuple[str, ...]) -> npt.NDArray[np.int64]:
     return np.array([FEATURE_NAMES.index(name) for name in names], np.int64)
-
-
-@njit
-def _peaks(fine: Any, filtered: Any, level: Any) -> Any:
-    """Maxima of `fine` over 8 neighbours where `filtered` is at least `level`; of equals the first read."""
-    height, width = fine.shape
-    ys, xs = [], []
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            if filtered[y, x] < level:
-                continue
-            value = fine[y, x]
-            earlier = max(fine[y - 1, x - 1], fine[y - 1, x], fine[y - 1, x + 1], fine[y, x - 1])
-            later = max(fine[y, x + 1], fine[y + 1, x - 1], fine[y + 1, x], fine[y + 1, x + 1])
-            if value > earlier and value >= later:
-                ys.append(y)
-                xs.append(x)
-    return np.array(ys, np.int32), np.array(xs, np.int32)
-
-
-def _refine(
-    filtered: npt.NDArray[np.int16], y: npt.NDArray[np.int32], x: npt.NDArray[np.int32]
-) -> tuple[Float, Float]:
-    """Parabola through the peak and its neighbours along each axis."""
-    centre = filtered[y, x].astype(np.float64)
-
-    def offset(before: npt.NDArray[np.int16], after: npt.NDArray[np.int16]) -> Float:
-        left, right = before.astype(np.float64), after.astype(np.float64)
-        curvature = left - 2 * centre + right
-        shift = np.divide(left - right, 2 * curvature, out=np.zeros_like(centre), where=curvature < 0)
-        return np.clip(shift, -0.5, 0.5).astype(np.float32)
-
-    return offset(filtered[y, x - 1], filtered[y, x + 1]), offset(filtered[y - 1, x], filtered[y + 1, x])
 
 
 @njit
