@@ -192,7 +192,7 @@ def find_candidates(
 
     planes: int16 (3, h, w): haematoxylin, this chromogen, and the residual (or other chromogen), 4000 levels
     per OD. grid_planes: the same stains of the block mean by `factor`, int16 (3, h / factor, w / factor); the
-    array's corner lies on that grid. keep: the part of `planes` whose candidates are wanted (all of it: None).
+    array's corner lies on that grid. keep: the part of `planes` whose candidates are wanted (None: all).
     Candidates nearer than `REACH_UM` to the array's edge have evidence cut off there: read with that margin.
     """
     mpp = pixel_size.mean_um
