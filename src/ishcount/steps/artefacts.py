@@ -102,7 +102,11 @@ def _band(levels: npt.NDArray[np.uint8], sd_um: tuple[float, float], pixel_um: f
 
 
 def _sums(band: Array, rows: Array, cols: Array) -> npt.NDArray[np.int32]:
-    found = np.add.reduceat(np.add.reduceat(band * band, rows, axis=0), cols, axis=1)
+    square = band * band
+    beyond = int(rows[-1] >= len(square)), int(cols[-1] >= square.shape[1])
+    if any(beyond):  # a last cell of a single pixel, whose pair is the cell's before: it holds no detail
+        square = np.pad(square, ((0, beyond[0]), (0, beyond[1])))
+    found = np.add.reduceat(np.add.reduceat(square, rows, axis=0), cols, axis=1)
     return np.asarray(found, np.int32)
 
 

@@ -61,3 +61,11 @@ def test_a_slide_out_of_focus_in_half_does_not_lower_its_own_bar(rng: np.random.
     found = find_blur(energy_of(picture, rng), tissue, ~tissue, 4.0, ArtefactParams(least_share=0))
     assert found[:, :50].mean() > 0.9
     assert found[:, 70:].mean() < 0.05
+
+
+def test_a_last_cell_may_be_a_single_pixel_of_either_parity(rng: np.random.Generator) -> None:
+    picture = rng.integers(120, 250, (64, 64, 3), dtype=np.uint8)  # 9 cells of 7 pixels and one of 1 pixel
+    for size in (57, 64):  # the last cell begins at pixel 56 and 63
+        energy = focus_energy(picture[:size, :size], 0.6, 7)
+        assert energy.shape == (2, size // 7 + 1, size // 7 + 1)
+        assert (energy[0, :-1, :-1] > 0).all()
