@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ishcount.core.compiled import njit
+
 Rgb = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 POOLED = 2  # pixels are averaged 2 x 2 first: JPEG keeps fine detail for all colours alike, coarse for each
@@ -23,6 +25,9 @@ FINE_PX, COARSE_PX = 3.0, 8.0
 ROUNDS = 2  # each takes back some nine tenths of what is left
 SIDE_PX = 256  # of a window looked at: its middle
 LEAST_PX = 0.1  # displacements on 16 drawn slides were found to within this
+UNIT = 2048  # parts of a weight of a neighbouring pixel: 255 x 1.25**2 of its squares fit 32 bits
+BITS, HALF = np.int32(22), np.int32(1 << 21)  # of two weights' product, and what rounds it
+ZERO, MOST = np.int32(0), np.int32(255)
 MOST_PX = 3.0  # more is no camera's displacement, and farther than edges of nuclei lead
 
 
@@ -71,13 +76,13 @@ def in_register(windows: Sequence[Rgb]) -> tuple[list[Rgb], ColourShift]:
 
 
 def _moved(rgb: Rgb, shift: ColourShift) -> Rgb:
-    moved = rgb.copy()
-    for channel, x, y in ((0, shift.red_x_px, shift.red_y_px), (2, shift.blue_x_px, shift.blue_y_px)):
-        if x or y:
-            plane = cv2.extractChannel(rgb, channel)
-            weights = _weights(x), _weights(y)
-            plane = cv2.sepFilter2D(plane, -1, *weights, borderType=cv2.BORDER_REPLICATE)
-            cv2.insertChannel(plane, moved, channel)
+    """Red and blue between their pixels, in whole numbers: exact wherever the array begins; rims go on."""
+    parts = [_weights(part) for part in astuple(shift)]
+    weights = np.array([part for part, _ in parts], np.int32)
+    first = np.array([start for _, start in parts], np.int64)
+    moved = np.empty(rgb.shape, np.uint8)
+    if rgb.size:
+        _move_rows(np.ascontiguousarray(rgb), weights, first, moved)
     return moved
 
 
@@ -86,19 +91,81 @@ def _middle(window: Rgb) -> Rgb:
     return np.ascontiguousarray(window[top : top + SIDE_PX, left : left + SIDE_PX])
 
 
-def _weights(shift_px: float) -> npt.NDArray[np.float64]:
-    """Weights of the pixels about one for its value `shift_px` farther on (Catmull and Rom's cubic)."""
+def _weights(shift_px: float) -> tuple[npt.NDArray[np.int32], int]:
+    """Of four pixels in a row for the value `shift_px` farther on (Catmull and Rom's cubic), in parts of
+    `UNIT`, and how far on the first of them lies."""
     whole = int(np.floor(shift_px))
     t = shift_px - whole
-    half = max(abs(whole - 1), abs(whole + 2))
-    weights = np.zeros(2 * half + 1)
-    weights[half + whole - 1 : half + whole + 3] = (
-        ((2 - t) * t - 1) * t / 2,
-        ((3 * t - 5) * t * t + 2) / 2,
-        ((4 - 3 * t) * t + 1) * t / 2,
-        (t - 1) * t * t / 2,
+    exact = UNIT * np.array(
+        (
+            ((2 - t) * t - 1) * t / 2,
+            ((3 * t - 5) * t * t + 2) / 2,
+            ((4 - 3 * t) * t + 1) * t / 2,
+            (t - 1) * t * t / 2,
+        )
     )
-    return weights
+    weights = np.rint(exact).astype(np.int32)
+    weights[weights.argmax()] += UNIT - weights.sum()  # an even picture stays as it is
+    return weights, whole - 1
+
+
+@njit
+def _move_rows(
+    rgb: Rgb, weights: npt.NDArray[np.int32], first: npt.NDArray[np.int64], moved: Rgb
+) -> None:  # pragma: no cover
+    """Fill `moved`; `weights` (4 x 4) and `first` (4): of red along x and y, then of blue."""
+    height, width, _ = rgb.shape
+    above, below = min(first[1], first[3]), max(first[1], first[3]) + 3
+    rows = np.empty((below - above + 1, 2, width), np.uint8)  # the last rows read: red, blue
+    done = np.empty((2, width), np.uint8)
+    rim = max(abs(first[0]), abs(first[2])) + 3
+    sums = np.empty(width + 2 * rim, np.int32)
+    for row in range(above, height + below):
+        seen = rgb[min(max(row, 0), height - 1)]
+        red, blue = rows[row % len(rows)]
+        for x in range(width):
+            red[x] = seen[x, 0]
+            blue[x] = seen[x, 2]
+        y = row - below
+        if y < 0:
+            continue
+        for colour in range(2):
+            _move_row(rows, y, colour, weights, first, rim, sums, done[colour])
+        green, red, blue, out = rgb[y], done[0], done[1], moved[y]
+        for x in range(width):
+            out[x, 0] = red[x]
+            out[x, 1] = green[x, 1]
+            out[x, 2] = blue[x]
+
+
+@njit
+def _move_row(
+    rows: Rgb,
+    y: int,
+    colour: int,
+    weights: npt.NDArray[np.int32],
+    first: npt.NDArray[np.int64],
+    rim: int,
+    sums: npt.NDArray[np.int32],
+    done: npt.NDArray[np.uint8],
+) -> None:  # pragma: no cover
+    """One row of one colour: down the columns first, then along the row."""
+    down0, down1, down2, down3 = weights[2 * colour + 1]
+    top = y + first[2 * colour + 1]
+    one, two = rows[top % len(rows), colour], rows[(top + 1) % len(rows), colour]
+    three, four = rows[(top + 2) % len(rows), colour], rows[(top + 3) % len(rows), colour]
+    width = len(done)
+    seen = sums[rim : rim + width]
+    for x in range(width):
+        seen[x] = one[x] * down0 + two[x] * down1 + three[x] * down2 + four[x] * down3
+    sums[:rim] = seen[0]
+    sums[rim + width :] = seen[-1]
+    along0, along1, along2, along3 = weights[2 * colour]
+    start = sums[rim + first[2 * colour] :]
+    for x in range(width):
+        total = start[x] * along0 + start[x + 1] * along1 + start[x + 2] * along2 + start[x + 3] * along3
+        level = np.int32(np.int32(total + HALF) >> BITS)  # numba counts in 64 bits unless told
+        done[x] = min(max(level, ZERO), MOST)
 
 
 def _normal_equations(rgb: Rgb) -> npt.NDArray[np.float64]:

@@ -58,6 +58,30 @@ def test_registered_pixels_do_not_depend_on_the_array_they_are_read_in():
     np.testing.assert_array_equal(registered(whole, shift)[50:190, 40:250], part[10:-10, 10:-10])
 
 
+@pytest.mark.parametrize("shape", [(61, 83, 3), (1, 1, 3), (2, 40, 3), (40, 3, 3)])
+@pytest.mark.parametrize(
+    "shift",
+    [ColourShift(0.4, -0.3, -0.6, 0.25), ColourShift(-2.9, 3.0, 0.0, 1.0), ColourShift(1.5, 0, 0, -2.5)],
+)
+def test_whole_number_weights_agree_with_opencv_s_filter_within_a_grey_level(shape, shift):
+    rgb = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
+    moved = registered(rgb, shift)
+    for channel, x, y in ((0, shift.red_x_px, shift.red_y_px), (2, shift.blue_x_px, shift.blue_y_px)):
+        plane, kernels = rgb[..., channel].copy(), (cubic(x), cubic(y))
+        expected = cv2.sepFilter2D(plane, -1, *kernels, borderType=cv2.BORDER_REPLICATE)
+        differs = np.abs(moved[..., channel].astype(int) - expected)
+        assert differs.max() <= 1
+        assert (differs > 0).mean() < 0.1  # 0.01 of many pixels
+    np.testing.assert_array_equal(moved[..., 1], rgb[..., 1])
+
+
+def cubic(shift_px: float) -> np.ndarray:
+    """Catmull and Rom's weights of 11 pixels about one, from their definition as a piecewise polynomial."""
+    far = np.abs(np.arange(-5, 6) - shift_px)
+    near = 1.5 * far**3 - 2.5 * far**2 + 1
+    return np.where(far < 1, near, np.where(far < 2, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2, 0))
+
+
 def test_colours_in_place_are_left_as_they_are():
     window = displaced(tissue(3), ColourShift())
     found = measure_colour_shift([window])
