@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from ishcount.core.colour_peak import MIN_PIXELS, MIXED, beyond_surroundings, pure_pixels
 from ishcount.core.errors import SlideError
 from ishcount.core.optical_density import block_mean, median_colour, to_od
 from ishcount.core.settings import Settings
@@ -124,24 +125,28 @@ def _length(od: Array) -> Array:
 
 
 def measure_haematoxylin(
-    grids: Sequence[Array], params: StainParams, grid_um: float
+    grids: Sequence[Array], params: StainParams, grid_um: float, chromogens: Sequence[str] = ()
 ) -> tuple[Array, int, float]:
     """Colour (unit vector) of what nuclei absorb beyond their surroundings, pixels, uncertainty in degrees.
 
-    The mean of the surrounding 24 um is taken off: the tint of cytoplasm and collagen would pull the colour.
+    What surrounds them within 24 um is taken off: the tint of cytoplasm and collagen would pull the colour.
+    Where one of `chromogens` covers much of the nuclei, pixels that lean to it are left out.
     """
     reference = unit(REFERENCE["haematoxylin"])
-    side = 2 * max(1, round(12 / grid_um)) + 1
-    least, kept = np.cos(np.radians(params.haematoxylin_cone_deg)), [np.empty((0, 3))]
-    for grid in grids:
-        beyond = (grid - cv2.blur(np.ascontiguousarray(grid), (side, side))).reshape(-1, 3)
-        strength = _length(beyond)
-        kept.append(beyond[(strength > 0.15) & (beyond @ reference > least * strength)])
-    od = np.concatenate(kept)
-    if len(od) < 500:
+    share, reach = params.haematoxylin_strongest, params.haematoxylin_cone_deg
+    od = beyond_surroundings(grids, reference, reach, round(12 / grid_um), paler=False)
+    if len(od) < MIN_PIXELS:
         return reference, 0, float("nan")
+    for name in chromogens:
+        rival = REFERENCE[name]
+        if pure_pixels(od, reference, rival, reach, share).all():
+            continue
+        if count_spots(grids, reference, name, params, grid_um) > MIXED * share * len(od):
+            od = beyond_surroundings(grids, reference, reach, round(12 / grid_um), paler=True)
+            od = od[pure_pixels(od, reference, rival, reach, share)]
+            break
     strength = _length(od)
-    strongest = strength >= np.quantile(strength, 1 - params.haematoxylin_strongest)
+    strongest = strength >= np.quantile(strength, 1 - share)
     colours = od[strongest] / strength[strongest, None]
     return unit(np.median(colours, axis=0)), len(colours), _spread_deg(colours)
 
@@ -219,7 +224,8 @@ def learn_stains(
     factor = max(1, round(0.5 / pixel_size.mean_um))
     grid_um = factor * pixel_size.mean_um
     grids = _grid_od(windows, white, factor)
-    measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um)}
+    likely = AUTO_CHROMOGENS if "auto" in chromogens else [name for name in chromogens if name in REFERENCE]
+    measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um, likely)}
     haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
     spots = {name: count_spots(grids, haematoxylin, name, params, grid_um) for name in AUTO_CHROMOGENS}
     names = ["haematoxylin"]

@@ -43,6 +43,14 @@ def test_haematoxylin_is_found_within_two_degrees_wherever_it_lies(name, degrees
     assert model.sources[0] == "measured"
 
 
+@pytest.mark.parametrize("name", ["fast_red", "dab"])
+def test_haematoxylin_is_found_under_the_dots_of_a_positive_control(name):
+    true = REFERENCE["haematoxylin"]
+    rgb = picture(true, REFERENCE[name], np.random.default_rng(8), n_dots=3000)
+    model = learn_stains([rgb], WHITE, [name], PIXEL)
+    assert angle_deg(model.vectors[0], true) < 4
+
+
 def test_a_chromogen_is_drawn_half_way_to_its_reference():
     true = turned(REFERENCE["fast_red"], (0.2, 0.7, 0.7), 6)
     model = learn_stains(
