@@ -46,7 +46,7 @@ class Model:
     alone: Forest
     among: Forest
     reasons: dict[str, Forest]
-    brown_odds: float  # of being a dot, on tissue over those on the training's slides (docs/model_card.md)
+    red_odds: float  # of being a dot, on tissue over those on the training's slides (docs/model_card.md)
     card: dict[str, Any]
 
 
@@ -59,7 +59,7 @@ def load_model() -> Model | None:
     content = json.loads(resource.read_text("utf-8"))
     reasons = {name: forest_of(trees) for name, trees in content["reasons"].items()}
     alone, among = forest_of(content["alone"]), forest_of(content["among"])
-    return Model(alone, among, reasons, float(content["brown_odds"]), content["card"])
+    return Model(alone, among, reasons, float(content["red_odds"]), content["card"])
 
 
 def _chosen(params: EvidenceParams) -> Model | None:
@@ -101,7 +101,7 @@ def score_candidates(
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
     raw = model.among.raw(np.concatenate([alone, around], axis=1))
-    return _sigmoid(raw + np.log(model.brown_odds) * features[:, feature_names.index("is_brown")])
+    return _sigmoid(raw + np.log(model.red_odds) * (1 - features[:, feature_names.index("is_brown")]))
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:

@@ -21,6 +21,8 @@ def add_confounders(canvas: Canvas, nuclei: list[tuple[float, float, float]]) ->
     rng, level = canvas.rng, canvas.draw.strength["confounders"]
     if level and rng.uniform() < 0.35:
         _pigmented_cells(canvas, nuclei)
+    if level and rng.uniform() < 0.35:
+        _pigmented_region(canvas, nuclei)
     for draw_one, mean in (
         (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_crystal, 0.8), (_speck, 1.5),
         (_corneum, 0.25), (_edge, 0.3),
@@ -63,6 +65,25 @@ def _pigmented_cells(canvas: Canvas, nuclei: list[tuple[float, float, float]]) -
             canvas.spot(
                 x + reach * np.cos(angle), y + reach * np.sin(angle), sigma * rng.lognormal(0, 0.25),
                 strength * rng.lognormal(0, 0.4), colour, aspect=rng.uniform(1, 1.5), reason="melanin",
+            )  # fmt: skip
+
+
+def _pigmented_region(canvas: Canvas, nuclei: list[tuple[float, float, float]]) -> None:
+    """Pigment of a stretch of epidermis: most of its cells hold grains, over one side, faint to dark."""
+    rng = canvas.rng
+    field, least = canvas.noise(rng.uniform(8, 40)), rng.uniform(-0.5, 1.5)
+    number = rng.uniform(1, 25)
+    strength, sigma = np.exp(rng.uniform(np.log(0.06), np.log(0.8))), rng.uniform(0.12, 0.4)
+    side, spread = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 3)
+    for x, y, radius in nuclei:
+        if field[int(y), int(x)] < least:
+            continue
+        colour = _pigment(canvas)
+        for _ in range(rng.poisson(number * rng.lognormal(0, 0.5))):
+            angle, reach = rng.normal(side, spread), radius * rng.uniform(0.3, 1.5) / canvas.mpp
+            canvas.spot(
+                x + reach * np.cos(angle), y + reach * np.sin(angle), sigma * rng.lognormal(0, 0.25),
+                strength * rng.lognormal(0, 0.5), colour, aspect=rng.uniform(1, 1.5), reason="melanin",
             )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
         },
         strength={
             "nucleus": rng.uniform(0.2, 0.8),
-            "texture": rng.uniform(0.05, 0.6),
+            "texture": rng.uniform(0.05, 0.6) if rng.uniform() < 0.5 else rng.uniform(0.02, 0.25),
             "melanin_spread_deg": rng.choice([2.0, 5.0, 12.0]),  # one person's pigment is much alike
             "tint": rng.uniform(0.0, 0.10) if rng.uniform() < 0.75 else rng.uniform(0.08, 0.30),
             "dot": rng.uniform(0.25, 0.95),
