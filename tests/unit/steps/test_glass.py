@@ -36,6 +36,22 @@ def test_a_picture_of_one_bright_cell_has_no_glass_and_warns_of_nothing() -> Non
     assert all(np.isfinite(found.white))
 
 
+@pytest.mark.parametrize("tint", [(245, 238, 205), (250, 215, 230), (205, 220, 248)])
+def test_glass_in_tinted_light_is_glass_whatever_its_hue(tint: tuple[int, int, int]) -> None:
+    slide = np.repeat(np.array([[tint]], np.uint8), 120, 0).repeat(160, 1)
+    slide[40:80, 50:110] = np.random.default_rng(0).integers(120, 190, (40, 60, 3))
+    found = find_glass(slide, np.ones(slide.shape[:2], np.bool_))
+    assert found.white == tint
+    assert found.cells.sum() > 0.8 * (120 * 160 - 40 * 60)
+    assert not found.cells[40:80, 50:110].any()
+
+
+def test_flat_tinted_tissue_is_no_glass_where_something_brighter_is_seen() -> None:
+    slide = np.full((120, 160, 3), (235, 180, 210), np.uint8)
+    slide[::2, 100:] = np.random.default_rng(0).integers(225, 250, (60, 60, 3))
+    assert not find_glass(slide, np.ones(slide.shape[:2], np.bool_)).present
+
+
 def test_a_large_slide_is_mapped_by_the_part_that_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Same map as from the whole raster, worked through in bands and within a window."""
     slide = np.full((500, 640, 3), 240, np.uint8)

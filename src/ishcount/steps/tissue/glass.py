@@ -24,6 +24,10 @@ NEUTRAL_LEVELS = 16
 DARKEST_GLASS = 170
 MIN_CELLS = 50  # as for the white point: about 800 um2
 MIN_SHARE = 0.002
+# Tinted light makes tinted glass. It is believed where nothing on the slide is brighter and it lies open for
+# 200 um without a nucleus or a fibre: so does no tissue on the real fields.
+OPEN_CELLS = 25  # from its middle
+MAX_BRIGHTER_SHARE = 0.01
 MODE_REACH = 6  # grey levels: uneven light and dirt spread glass this far about its mode
 LIGHT_REACH_CELLS = 75  # 300 um: lamps and cameras shade slowly, tissue edges do not
 LIGHT_STEP = 8  # cells: on large slides the light is smoothed on squares of this side (differs by .0005 OD)
@@ -47,24 +51,46 @@ class Glass:
 
 
 def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
-    """Flat, bright, neutral cells about the brightest frequent grey level; else no glass."""
+    """Flat, bright, neutral cells about the brightest frequent grey level; without any, tinted ones if there
+    nothing is brighter; else no glass."""
     grey, flat = np.empty(valid.shape, np.float32), np.empty(valid.shape, np.bool_)
+    neutral = np.empty(valid.shape, np.bool_)
     for band, inner in bands(valid.shape, 1):
         level = rgb[band].mean(axis=-1, dtype=np.float32)
         spread = rgb[band].max(axis=-1) - rgb[band].min(axis=-1)
-        even = (deviation(level, 3) < FLAT_LEVELS) & (spread <= NEUTRAL_LEVELS) & (level >= DARKEST_GLASS)
+        even = (deviation(level, 3) < FLAT_LEVELS) & (level >= DARKEST_GLASS)
         place = slice(band.start + inner.start, band.start + inner.stop)
         grey[place], flat[place] = level[inner], even[inner]
-    flat = _without_fill(flat & valid, rgb)
-    needed = max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum())
-    mode = _brightest_mode(grey[flat], needed)
-    cells = np.zeros(valid.shape, np.bool_)
-    if mode is not None:
-        cells = _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
+        neutral[place] = (spread <= NEUTRAL_LEVELS)[inner]
+    flat &= valid
+    cells = _bright_cells(grey, _without_fill(flat & neutral, rgb), valid)
+    if not cells.any():
+        cells = _tinted_cells(rgb, grey, flat, valid)
     if not cells.any():
         white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
         return Glass(_triple(white), False, cells)
     return Glass(_triple(median_colour(rgb, cells)), True, cells)
+
+
+def _bright_cells(grey: Array, flat: Mask, valid: Mask) -> Mask:
+    """Flat cells about the brightest frequent grey level, over uneven light."""
+    mode = _brightest_mode(grey[flat], max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum()))
+    if mode is None:
+        return np.zeros(grey.shape, np.bool_)
+    return _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
+
+
+def _tinted_cells(rgb: npt.NDArray[np.uint8], grey: Array, flat: Mask, valid: Mask) -> Mask:
+    """Flat cells of one hue, whatever it is, if they lie open and next to nothing is brighter; else none."""
+    cells = _bright_cells(grey, flat, valid)
+    if not cells.any():
+        return cells
+    beyond = rgb - np.asarray(median_colour(rgb, cells), np.float32)
+    brighter = valid & (beyond > MODE_REACH).any(axis=-1) & ~cells
+    cells &= np.ptp(beyond, axis=-1) <= NEUTRAL_LEVELS
+    widest = cv2.distanceTransform(np.pad(cells, 1).astype(np.uint8), cv2.DIST_L2, 3).max()
+    believed = widest >= OPEN_CELLS and brighter.sum() <= MAX_BRIGHTER_SHARE * valid.sum()
+    return cells if believed else np.zeros_like(cells)
 
 
 def bands(shape: tuple[int, ...], halo: int) -> Iterator[tuple[slice, slice]]:
@@ -132,7 +158,7 @@ def _brightest_mode(grey: Array, needed: float) -> float | None:
     if len(levels) == 0:
         return None
     top = np.arange(max(0, levels[-1] - 2 * MODE_REACH), levels[-1] + 1)
-    return float(top[np.argmax(near[top])])
+    return float(np.mean(top[near[top] == near[top].max()]))
 
 
 def deviation(values: Array, side: int) -> Array:

@@ -31,8 +31,8 @@ candidates it holds.
 """
 _LIMITS = """
 **Prior of red dots.** Scores of red spots come out higher on dot-free tissue than those of brown ones. What
-is counted with multiplies the odds of red candidates by {red_odds}, chosen on phantoms of `ishcount simulate` so
-that one cut serves both chromogens; the table and the plot above are without it.
+is counted with multiplies the odds of red candidates by {red_odds}, chosen on phantoms of `ishcount simulate`
+so that one cut serves both chromogens; the table and the plot above are without it.
 
 **Limits.** No real chromogenic RNA ISH slide was available; dots were only ever drawn. DAB and melanin
 lie 7 degrees apart, less than slides differ among themselves, and JPEG with halved chroma takes 12 to 20

@@ -25,8 +25,8 @@ N_TREES = {"alone": 160, "among": 300}
 LEARNING_RATE = {"alone": 0.12, "among": 0.07}
 LEAVES = 24
 FEATURES_PER_SPLIT = 0.3  # of the evidence, drawn anew for each split: no single clue is leaned on
-# Scores of red spots come out higher on tissue without dots than brown ones. The factor makes one cut serve both
-# chromogens: at .9 it takes away half of the false red cells and a fiftieth of the true ones (docs/accuracy.md).
+# Scores of red spots come out higher on tissue without dots than brown ones. The factor makes one cut serve
+# both: at .9 it takes away half of the false red cells and a fiftieth of the true ones (docs/accuracy.md).
 RED_ODDS = 0.5
 REASON_TREES, REASON_LEAVES = 40, 12  # per reason; kinds are easier to tell apart than dots from all of them
 REASON_SLIDES = 240  # a quarter of the slides is enough for that
