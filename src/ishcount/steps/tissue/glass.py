@@ -74,7 +74,8 @@ def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
 
 def _bright_cells(grey: Array, flat: Mask, valid: Mask) -> Mask:
     """Flat cells about the brightest frequent grey level, over uneven light."""
-    mode = _brightest_mode(grey[flat], max(min(MIN_CELLS, valid.sum() // 2), MIN_SHARE * valid.sum()))
+    few = max(2, min(MIN_CELLS, valid.sum() // 2))  # one cell is no evidence of glass
+    mode = _brightest_mode(grey[flat], max(few, MIN_SHARE * valid.sum()))
     if mode is None:
         return np.zeros(grey.shape, np.bool_)
     return _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
