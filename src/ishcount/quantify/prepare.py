@@ -31,13 +31,12 @@ from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
 from ishcount.steps.colour_shift import ColourShift, in_register
 from ishcount.steps.dots import measure_noise
+from ishcount.steps.evidence import COARSE_UM
 from ishcount.steps.nuclei import calibrate_nuclei
 from ishcount.steps.stains import estimate_white, learn_stains, refuse_dark_field
 from ishcount.steps.tissue import find_tissue
 
 Rgb = npt.NDArray[np.uint8]
-
-MAX_DOT_MPP = 0.35  # a single dot of 0.6-1.4 um covers under 4 pixels above this (field notes, section 2)
 
 
 def prepare(job: SlideJob) -> Plan:
@@ -176,7 +175,7 @@ def _flags(
     overview_source: str,
     conflict: str,
 ) -> Flag:
-    coarse_pixels = pixel_size.mean_um > MAX_DOT_MPP
+    coarse_pixels = pixel_size.mean_um > COARSE_UM
     doubts = {
         Flag.NO_TISSUE: not np.any(tissue.kind == RegionKind.TISSUE),
         Flag.NO_GLASS: stains.white_source != "glass",

@@ -25,6 +25,7 @@ from ishcount.core.tables import DOT_REASONS
 Float = npt.NDArray[np.float32]
 MODEL_FILE = "dot_model.json"
 CONTEXT_UM = REACHES_UM[-1]
+COARSE_UM = 0.35  # a single dot of 0.6-1.4 um covers under 4 pixels above this (field notes, section 2)
 
 
 class EvidenceParams(Settings):
@@ -46,7 +47,9 @@ class Model:
     alone: Forest
     among: Forest
     reasons: dict[str, Forest]
-    red_odds: float  # of being a dot, on tissue over those on the training's slides (docs/model_card.md)
+    odds: dict[
+        str, float
+    ]  # of being a dot on tissue over those on the training's slides (docs/model_card.md)
     card: dict[str, Any]
 
 
@@ -59,7 +62,7 @@ def load_model() -> Model | None:
     content = json.loads(resource.read_text("utf-8"))
     reasons = {name: forest_of(trees) for name, trees in content["reasons"].items()}
     alone, among = forest_of(content["alone"]), forest_of(content["among"])
-    return Model(alone, among, reasons, float(content["red_odds"]), content["card"])
+    return Model(alone, among, reasons, content["odds"], content["card"])
 
 
 def _chosen(params: EvidenceParams) -> Model | None:
@@ -101,7 +104,9 @@ def score_candidates(
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
     raw = model.among.raw(np.concatenate([alone, around], axis=1))
-    return _sigmoid(raw + np.log(model.red_odds) * (1 - features[:, feature_names.index("is_brown")]))
+    brown, mpp_um = (features[:, feature_names.index(name)] for name in ("is_brown", "mpp_um"))
+    odds = np.where(brown > 0, model.odds["dab"], model.odds["fast_red"])
+    return _sigmoid(raw + np.log(np.where(mpp_um > COARSE_UM, model.odds["coarse"], odds)))
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:
