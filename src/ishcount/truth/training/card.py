@@ -30,10 +30,10 @@ candidates it holds.
 **Held out:** every fifth imaginary slide ({n_held_out}).
 """
 _LIMITS = """
-**Priors.** What is counted with multiplies the odds of red candidates by {fast_red}, of brown ones by {dab}, and
-of either at more than 0.35 um/px by {coarse} instead. Chosen on phantoms of `ishcount simulate` so that one cut
-serves all: scores of red spots come out high on dot-free tissue, those at 20x low. The table and the plot above
-are without them.
+**Priors.** What is counted with multiplies the odds of red candidates by {fast_red}, of brown ones by
+{dab}, and of either at more than 0.35 um/px by {coarse} instead. Chosen on phantoms of `ishcount simulate`
+so that one cut serves all: scores of red spots come out high on dot-free tissue, those at 20x low. The table
+and the plot above are without them.
 
 **Limits.** No real chromogenic RNA ISH slide was available; dots were only ever drawn. DAB and melanin
 lie 7 degrees apart, less than slides differ among themselves, and JPEG with halved chroma takes 12 to 20
