@@ -80,3 +80,19 @@ def test_a_lamp_that_falls_off_leaves_no_shade_on_glass_round_a_large_section() 
     od = overview_od(rgb, glass)
     assert np.abs(od[:10]).max() < 0.006
     assert np.abs(od[:, :14]).max() < 0.006
+
+
+def test_pale_flat_dermis_within_a_few_levels_of_glass_is_tissue() -> None:
+    """Of mean optical density .018: the mode of glass may not lie between the two."""
+    slide = np.full((160, 200, 3), 240, np.uint8)
+    slide[20:140, 30:170] = 230
+    rng = np.random.default_rng(3)
+    for y, x in zip(rng.integers(22, 136, 150), rng.integers(32, 166, 150), strict=True):
+        slide[y : y + 2, x : x + 2] = (120, 110, 160)
+    slide[20:40, 30:170] = rng.integers(110, 180, (20, 140, 1))
+    found = find_glass(slide, np.ones(slide.shape[:2], np.bool_))
+    assert not found.cells[20:140, 30:170].any()
+    tissue = find_tissue(
+        slide, found.cells | True, PixelSize(0.25, 0.25), 16, width_px=200 * 16, height_px=160 * 16
+    )
+    assert (tissue.kind == RegionKind.TISSUE).sum() == pytest.approx(120 * 140, rel=0.03)

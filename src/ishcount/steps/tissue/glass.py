@@ -152,14 +152,18 @@ def _triple(colour: Array) -> tuple[float, float, float]:
 
 
 def _brightest_mode(grey: Array, needed: float) -> float | None:
-    """The brightest grey level round which at least `needed` cells lie, more than further up or down."""
+    """The peak of grey levels within reach of the brightest level round which at least `needed` cells lie.
+
+    A peak, not the middle of the fullest reach: that lies between glass and flat pale dermis a few levels down.
+    """
     counts = np.bincount(np.rint(grey).astype(np.int64), minlength=256)[:256]
     near = np.convolve(counts, np.ones(2 * MODE_REACH + 1, np.int64), mode="same")
     levels = np.flatnonzero(near >= needed)
     if len(levels) == 0:
         return None
     top = np.arange(max(0, levels[-1] - 2 * MODE_REACH), levels[-1] + 1)
-    return float(np.mean(top[near[top] == near[top].max()]))
+    peak = np.convolve(counts, np.ones(3, np.int64), mode="same")[top]
+    return float(np.mean(top[peak == peak.max()]))
 
 
 def deviation(values: Array, side: int) -> Array:
