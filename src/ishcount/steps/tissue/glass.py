@@ -154,7 +154,7 @@ def _triple(colour: Array) -> tuple[float, float, float]:
 def _brightest_mode(grey: Array, needed: float) -> float | None:
     """The peak of grey levels within reach of the brightest level round which at least `needed` cells lie.
 
-    A peak, not the middle of the fullest reach: that lies between glass and flat pale dermis a few levels down.
+    A peak, not the middle of the fullest reach, which lies between glass and flat pale dermis just below it.
     """
     counts = np.bincount(np.rint(grey).astype(np.int64), minlength=256)[:256]
     near = np.convolve(counts, np.ones(2 * MODE_REACH + 1, np.int64), mode="same")
