@@ -31,6 +31,7 @@ class Flag(IntFlag):
     PIXEL_SIZE_DOUBTFUL = 1 << 17
     MANY_ARTEFACTS = 1 << 18
     FEW_BLOCKS = 1 << 19
+    AREA_DOUBTFUL = 1 << 20
     NUCLEUS_AT_EDGE = 1 << 24
     NUCLEUS_FAINT = 1 << 25
     NUCLEUS_LARGE = 1 << 26
@@ -59,6 +60,7 @@ MEANING: dict[Flag, str] = {
     Flag.PIXEL_SIZE_DOUBTFUL: "sources of the pixel size or magnification disagree",
     Flag.MANY_ARTEFACTS: "more than a tenth of the outline is artefact",
     Flag.FEW_BLOCKS: "too few independent fields for an interval",
+    Flag.AREA_DOUBTFUL: "nuclei lie in what looks like glass: tissue there is too pale to be measured",
     Flag.NUCLEUS_AT_EDGE: "the nucleus touches the edge of the slide",
     Flag.NUCLEUS_FAINT: "the nucleus is barely darker than its surroundings",
     Flag.NUCLEUS_LARGE: "the outline may hold more than one nucleus",

@@ -11,6 +11,7 @@ import pytest
 import shapely
 
 from ishcount.core.annotations import Annotation, role_of
+from ishcount.core.flags import Flag
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.tissue import TissueParams, annotate, find_tissue
@@ -284,3 +285,24 @@ def test_the_pale_edge_of_a_round_section_is_no_bubble() -> None:
     found = find_tissue(overview, np.ones((240, 300), bool), PixelSize(1, 1), 4, width_px=1200, height_px=960)
     assert not (found.kind == RegionKind.BUBBLE).any()
     assert (found.kind[inside] == RegionKind.TISSUE).mean() > 0.95
+
+
+@pytest.mark.parametrize(("od", "doubtful"), [(0.003, True), (0.018, False), (None, False)])
+def test_dermis_too_pale_to_be_seen_makes_the_area_doubtful(od: float | None, doubtful: bool) -> None:
+    """Nuclei 40 um apart with nothing between them; on glass without any the area is not in doubt."""
+    slide = np.full((160, 200, 3), 240.0)
+    slide[20:40, 30:170] = np.random.default_rng(2).integers(110, 180, (20, 140, 1))
+    if od is not None:
+        slide[40:140, 30:170] *= 10**-od
+        for y in range(44, 138, 10):
+            for x in range(34, 168, 10):
+                slide[y : y + 2, x : x + 2] = (120, 110, 160)
+    found = find_tissue(
+        np.rint(slide).astype(np.uint8),
+        np.ones(slide.shape[:2], np.bool_),
+        PixelSize(0.25, 0.25),
+        16,
+        width_px=200 * 16,
+        height_px=160 * 16,
+    )
+    assert bool(Flag(found.flags) & Flag.AREA_DOUBTFUL) == doubtful

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from ishcount.core.flags import Flag
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
+from ishcount.steps.tissue.crumbs import DOUBTFUL_SHARE, between_crumbs
 from ishcount.steps.tissue.debris import find_bubbles, find_dust
 from ishcount.steps.tissue.drying import find_dried_edge
 from ishcount.steps.tissue.extent import fill_pinholes, find_extent
@@ -94,7 +96,7 @@ def find_tissue(
     overview: uint8 (h, w, 3), block means of `factor` level-0 pixels; valid: bool (h, w), False where pixels
     are missing. pixel_size, width_px, height_px: of level 0. A slide without glass is tissue all over; one
     without tissue has no section. Mean optical density is cut at half height between glass and the tissue
-    beside it (docs/methods.md).
+    beside it (docs/methods.md). AREA_DOUBTFUL is set where nuclei lie in what looks like glass.
     """
     cell = pixel_size.scaled(factor)
     glass = find_glass(overview, valid)
@@ -105,6 +107,8 @@ def find_tissue(
     for whole, plane in zip((kind, outline, low, high), found, strict=True):
         whole[window] = plane
     kind[~valid] = RegionKind.DAMAGED
+    free = (kind == RegionKind.GLASS) | (kind == RegionKind.HOLE)
+    doubtful = between_crumbs(kind == RegionKind.TISSUE, free, cell_um=cell.mean_um) > DOUBTFUL_SHARE
     return TissueMap(
         kind=kind,
         section=outline,
@@ -117,6 +121,7 @@ def find_tissue(
         width_px=width_px,
         height_px=height_px,
         pixel_size=pixel_size,
+        flags=int(Flag.AREA_DOUBTFUL) if doubtful else 0,
     )
 
 
