@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ishcount.core.colour_peak import MIN_PIXELS, MIXED, beyond_surroundings, pure_pixels
+from ishcount.core.dot_colours import DotColours, dot_colours
 from ishcount.core.errors import SlideError
 from ishcount.core.optical_density import block_mean, median_colour, to_od
 from ishcount.core.settings import Settings
@@ -24,10 +25,9 @@ from ishcount.core.stain_model import REFERENCE, StainModel, angle_deg, unit
 from ishcount.core.units import PixelSize
 
 MELANIN = (0.31, 0.47, 0.83)  # absorption falls as about wavelength^-3.5 (Jacques 2013)
-FAR_MORE = 30  # melanin and red cells outnumber rare red dots by ten on drawn skin; a wrong name by far more
-FAR_MORE_TISSUE = 0.007  # brown spots: 0.1-0.4 % of drawn pigmented skin, 1.0-3.0 % of four real DAB pictures
 PIXELS_PER_DOT = 8  # of 0.25 um2: a dot of 1.6 um across; its pixels are not independent
 AUTO_CHROMOGENS = ("fast_red", "dab")
+ALIKE_DEG = 20.0  # Fast Red and DAB are 24 apart; AEC lies 16 and 9 from them and may look like either
 
 Array = npt.NDArray[np.float64]
 
@@ -194,17 +194,14 @@ def count_spots(
     return count
 
 
-def choose_chromogen(counts: Mapping[str, int], params: StainParams) -> str:
-    """The chromogen whose compact spots are at least three times as many as any other's; else E_STAIN."""
-    (best, most), (_, second) = sorted(counts.items(), key=lambda item: -item[1])[:2]
-    if most < params.chromogen_min_pixels or most < 3 * second:
-        seen = ", ".join(f"{name}: {count}" for name, count in counts.items())
+def choose_chromogen(spots: DotColours) -> str:
+    """The chromogen of the dot-sized spots on nuclei; SlideError E_STAIN where they do not tell."""
+    if spots.chromogen is None:
         raise SlideError(
-            f"cannot tell the chromogen from the pixels (spots of {seen}); "
-            "name it, as in --marker IFNG:fast_red",
+            f"cannot tell the chromogen from the pixels ({spots}); name it, as in --marker IFNG:fast_red",
             "E_STAIN",
         )
-    return best
+    return spots.chromogen
 
 
 def learn_stains(
@@ -227,10 +224,10 @@ def learn_stains(
     likely = AUTO_CHROMOGENS if "auto" in chromogens else [name for name in chromogens if name in REFERENCE]
     measured = {"haematoxylin": measure_haematoxylin(grids, params, grid_um, likely)}
     haematoxylin = unit(params.vectors.get("haematoxylin", measured["haematoxylin"][0]))
-    spots = {name: count_spots(grids, haematoxylin, name, params, grid_um) for name in AUTO_CHROMOGENS}
+    spots = dot_colours(grids, haematoxylin, grid_um)
     names = ["haematoxylin"]
     for chromogen in chromogens:
-        name = choose_chromogen(spots, params) if chromogen == "auto" else chromogen
+        name = choose_chromogen(spots) if chromogen == "auto" else chromogen
         names.append(name)
         if name in REFERENCE:
             measured[name] = _measure_chromogen(grids, haematoxylin, name, params, grid_um)
@@ -244,7 +241,7 @@ def learn_stains(
         sources.append("user" if fixed else "measured" if n_pixels else "reference")
         counts.append(n_pixels)
         spreads.append(spread)
-    diffuse, residual, n_tissue = _diffuse_od(grids, vectors)
+    diffuse, residual = _diffuse_od(grids, vectors)
     return StainModel(
         white=white,
         white_source=white_source,
@@ -257,7 +254,7 @@ def learn_stains(
         ),
         uncertainty_deg=tuple(spreads),
         diffuse_od=diffuse,
-        mismatch=_mismatch(names, diffuse, residual, counts, spots, n_tissue, params),
+        mismatch=_mismatch(names, diffuse, residual, counts, spots, params),
         ill_conditioned=_ill_conditioned(names, vectors, params),
     )
 
@@ -286,9 +283,8 @@ def _measure_chromogen(
     return unit(reference + middle * normal), len(tilt), error_deg
 
 
-def _diffuse_od(grids: Sequence[Array], vectors: Sequence[Array]) -> tuple[tuple[float, ...], float, int]:
-    """Median OD of each stain over all tissue, the 90th percentile of what no stain explains, and about how
-    many pixels of tissue there are.
+def _diffuse_od(grids: Sequence[Array], vectors: Sequence[Array]) -> tuple[tuple[float, ...], float]:
+    """Median OD of each stain over all tissue, and the 90th percentile of what no stain explains.
 
     Every second pixel each way is looked at: a quarter of three million.
     """
@@ -296,10 +292,10 @@ def _diffuse_od(grids: Sequence[Array], vectors: Sequence[Array]) -> tuple[tuple
     parts = [np.ascontiguousarray((_tissue(od[::2, ::2]) @ rows).T) for od in grids]
     amounts = [np.concatenate([part[place] for part in parts] or [np.empty(0)]) for place in range(3)]
     if len(amounts[0]) == 0:
-        return tuple(0.0 for _ in vectors), 0.0, 0
+        return tuple(0.0 for _ in vectors), 0.0
     residual = float(np.quantile(np.abs(amounts[2]), 0.9)) if len(vectors) == 2 else 0.0
     medians = tuple(float(np.median(amounts[place])) for place in range(len(vectors)))
-    return medians, residual, 4 * len(amounts[0])
+    return medians, residual
 
 
 def _mismatch(
@@ -307,8 +303,7 @@ def _mismatch(
     diffuse: Sequence[float],
     residual: float,
     counts: Sequence[int],
-    spots: Mapping[str, int],
-    n_tissue: int,
+    spots: DotColours,
     params: StainParams,
 ) -> str:
     """Why the colours do not look like haematoxylin and the named chromogens; "" where they do."""
@@ -323,11 +318,9 @@ def _mismatch(
             f"a tenth of the tissue is more than {residual:.2f} OD off the colours of {' and '.join(names)}: "
             "another dye is on this slide"
         )
-    for name, n_spots in spots.items():
-        asked = max((spots.get(own, 0) for own in names[1:]), default=0)
-        least = max(FAR_MORE * asked, FAR_MORE_TISSUE * n_tissue, params.chromogen_min_pixels)
-        if name not in names and n_spots > least:
-            return f"compact spots look like {name} ({n_spots} pixels), not like {names[1]} ({asked})"
+    seen = REFERENCE.get(spots.chromogen or "")
+    if seen and all(angle_deg(seen, REFERENCE.get(name, seen)) > ALIKE_DEG for name in names[1:]):
+        return f"dots look like {spots.chromogen}, not like {' and '.join(names[1:])}: {spots}"
     if counts[0] == 0 and any(diffuse):
         return "no haematoxylin was found; nuclei cannot be trusted"
     return ""

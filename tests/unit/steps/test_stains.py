@@ -90,10 +90,23 @@ def test_a_diffuse_stain_is_called_a_mismatch():
 @pytest.mark.parametrize(("named", "drawn"), [("fast_red", "dab"), ("dab", "fast_red")])
 def test_many_spots_of_another_chromogen_are_a_mismatch_and_few_are_not(named, drawn):
     rng = np.random.default_rng(8)
-    crowded = picture(REFERENCE["haematoxylin"], REFERENCE[drawn], rng)
+    crowded = [picture(REFERENCE["haematoxylin"], REFERENCE[drawn], rng) for _ in range(2)]
     few = picture(REFERENCE["haematoxylin"], REFERENCE[drawn], rng, size=1024, n_dots=10)
-    assert f"look like {drawn}" in learn_stains([crowded], WHITE, [named], PIXEL).mismatch
+    assert f"look like {drawn}" in learn_stains(crowded, WHITE, [named], PIXEL).mismatch
     assert learn_stains([few], WHITE, [named], PIXEL).mismatch == ""
+
+
+@pytest.mark.parametrize("named", ["aec", "dab"])
+def test_a_dye_alike_in_colour_is_no_mismatch(named):
+    rng = np.random.default_rng(8)
+    windows = [picture(REFERENCE["haematoxylin"], REFERENCE["dab"], rng) for _ in range(2)]
+    assert learn_stains(windows, WHITE, [named], PIXEL).mismatch == ""
+
+
+def test_a_second_chromogen_on_a_slide_of_two_is_no_mismatch():
+    rng = np.random.default_rng(8)
+    windows = [picture(REFERENCE["haematoxylin"], REFERENCE["dab"], rng) for _ in range(2)]
+    assert learn_stains(windows, WHITE, ["fast_red", "dab"], PIXEL).mismatch == ""
 
 
 def test_a_tinted_background_alone_is_no_mismatch():
