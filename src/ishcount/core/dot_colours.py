@@ -36,10 +36,7 @@ CROWD = 4
 # more in crowds.
 MIN_SPOTS = 30
 MIN_RED_PER_MM2, MIN_BROWN_PER_MM2 = 150.0, 200.0
-MORE_RED, MORE_BROWN = (
-    2.0,
-    4.0,
-)  # times the other colour: brown may be blood and pigment, red is hardly anything else
+MORE_RED, MORE_BROWN = 2.0, 4.0  # times the other colour: brown may be blood or pigment, red hardly anything
 MOST_CROWDED = 1 / 3  # of the lonely ones
 ALL_OVER_PER_MM2 = (
     2000.0  # no pigment is that dense over all of the tissue: positive controls, DAB of proteins

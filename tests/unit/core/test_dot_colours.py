@@ -67,6 +67,14 @@ def test_dots_beside_no_nucleus_are_no_evidence():
     assert found.n_brown == 0
 
 
+def test_spots_wider_than_dots_are_no_evidence():
+    rng = np.random.default_rng(4)
+    nuclei = places(rng, 300)
+    od = (0.2 + discs(nuclei, 4, 0.6, rng))[..., None] * unit(REFERENCE["haematoxylin"])
+    od = od + discs(nuclei, 2.8, 0.8, rng)[..., None] * unit(REFERENCE["dab"])
+    assert dot_colours([od.astype(float)], REFERENCE["haematoxylin"], GRID_UM).n_brown < 10
+
+
 def test_brown_spots_must_be_far_more_than_red_ones_and_alone():
     assert DotColours(25, 100, 0, 0.2).chromogen == "dab"
     assert DotColours(30, 100, 0, 0.2).chromogen is None
