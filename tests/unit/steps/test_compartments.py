@@ -14,7 +14,7 @@ from ishcount.core.flags import Flag
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.core.units import PixelSize
 from ishcount.steps.compartments import CompartmentParams, find_compartments
-from ishcount.steps.compartments.junction import depth_below, surface_length_um
+from ishcount.steps.compartments.junction import depth_below, epidermis_length_um
 from ishcount.steps.compartments.layers import NAMES, without_strip
 from ishcount.steps.tissue import annotate, find_tissue
 
@@ -115,8 +115,32 @@ def test_depth_counts_from_the_edge_between_cells() -> None:
 def test_cut_ends_of_the_band_are_not_surface() -> None:
     epidermis, dermis = np.zeros((2, 100, 320), np.bool_)
     epidermis[20:40, 10:310], dermis[40:90, 10:310] = True, True
-    length = surface_length_um(epidermis, dermis, np.zeros_like(dermis), (CELL_UM, CELL_UM))
+    none = np.zeros_like(dermis)
+    length = epidermis_length_um(epidermis, none, dermis, none, (CELL_UM, CELL_UM))
     assert length == pytest.approx(1200, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("gap_um", "covered", "length_um"), [(48, False, 1200), (240, True, 1200), (240, False, 960)]
+)
+def test_a_mouth_of_a_follicle_and_a_gap_under_horn_belong_to_the_length(
+    gap_um: int, covered: bool, length_um: float
+) -> None:
+    epidermis, dermis = np.zeros((2, 100, 320), np.bool_)
+    epidermis[20:32, 10:310], dermis[20:90, 10:310] = True, True
+    epidermis[:, 150 : 150 + gap_um // 4] = False
+    horn = np.zeros_like(dermis)
+    horn[14:20, 10:310] = covered
+    length = epidermis_length_um(epidermis, horn, dermis & ~epidermis, np.zeros_like(dermis), (4.0, 4.0))
+    assert length == pytest.approx(length_um, rel=0.05)
+
+
+def test_an_epidermis_too_thin_to_keep_the_dermis_away_has_its_length() -> None:
+    epidermis, dermis = np.zeros((2, 100, 320), np.bool_)
+    epidermis[20:30, 10:310], epidermis[22:30, 100:200], dermis[20:90, 10:310] = True, False, True
+    none = np.zeros_like(dermis)
+    length = epidermis_length_um(epidermis, none, dermis & ~epidermis, none, (4.0, 4.0))
+    assert length == pytest.approx(1200, rel=0.05)
 
 
 def test_every_cell_of_tissue_has_a_compartment_where_there_is_epidermis() -> None:
@@ -137,7 +161,8 @@ def test_crinkles_of_the_surface_and_steps_of_the_raster_are_no_length() -> None
         for tilt in (0.0, 0.1):
             depth = y - 30 - wave[None, :] - tilt * x
             epidermis, dermis = (depth >= 0) & (depth < 18), depth >= 18
-            length = surface_length_um(epidermis, dermis, np.zeros_like(dermis), (4.0, 4.0))
+            none = np.zeros_like(dermis)
+            length = epidermis_length_um(epidermis, none, dermis, none, (4.0, 4.0))
             assert abs(length / (300 * 4 * np.hypot(1, tilt)) - 1) < 0.03
 
 

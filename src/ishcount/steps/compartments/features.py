@@ -34,14 +34,18 @@ def smoothed(values: Array, mask: Mask, sigma_cells: float) -> Array:
 
 
 def section_features(
-    od: Array, solid: Mask, outline: Mask, cell_um: float, step: int = 1
+    od: Array, solid: Mask, outline: Mask, cell_um: float, step: int = 1, rim_um: float = 0.0
 ) -> tuple[dict[str, Array], Mask]:
     """Features by name, float32 (n,), of every `step`-th cell of `solid` each way, and their mask (h, w).
 
-    od: float32 (h, w, 3) of one section; solid: its tissue; outline: the same filled.
+    od: float32 (h, w, 3) of one section; solid: its tissue; outline: the same filled. Of the `rim_um` along
+    the outline every cell is chosen.
     """
     chosen = np.zeros_like(solid)
     chosen[::step, ::step] = solid[::step, ::step]
+    if rim_um > 0:
+        inward = ndimage.distance_transform_edt(np.pad(outline, 1, mode="edge"))[1:-1, 1:-1]
+        chosen |= solid & (inward * cell_um <= rim_um)
     planes = _Planes(chosen)
     turn = _fill(planes, np.maximum(od, 0), solid, outline, cell_um)
     found = planes.values

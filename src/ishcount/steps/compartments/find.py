@@ -14,7 +14,12 @@ from ishcount.core.flags import Flag
 from ishcount.core.optical_density import to_od
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
-from ishcount.steps.compartments.junction import depth_below, detached_share, surface_length_um
+from ishcount.steps.compartments.junction import (
+    depth_below,
+    detached_share,
+    epidermis_length_um,
+    surface_length_um,
+)
 from ishcount.steps.compartments.layers import NAMES, find_layers, outside, without_strip
 
 Array = npt.NDArray[Any]
@@ -77,7 +82,7 @@ def find_compartments(
         epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
         dermis = solid & ~epidermis & ~horn  # all that lies below the junction
         below = depth_below(epidermis | horn, dermis, size)
-        length += surface
+        length += _length_um(codes, solid, hole, outline, size, cell.mean_um)
         detached = max(detached, detached_share(epidermis, dermis, hole))
         codes = _papillary(codes, below, params.papillary_um)
         nearest = ndimage.distance_transform_edt(codes == 0, return_distances=False, return_indices=True)
@@ -101,12 +106,22 @@ def find_compartments(
 def _surface_um(
     codes: Array, solid: Mask, hole: Mask, outline: Mask, size: tuple[float, float], cell_um: float
 ) -> float:
-    """Length of the outer face; what was called dermis but lies outside the epidermis does not hide it."""
+    """Length of the free face, by which an epidermis is told from a fold or a rim."""
+    epidermis, _, inner = _faces(codes, solid, outline, cell_um)
+    return surface_length_um(epidermis, inner, hole, size) if epidermis.any() else 0.0
+
+
+def _length_um(
+    codes: Array, solid: Mask, hole: Mask, outline: Mask, size: tuple[float, float], cell_um: float
+) -> float:
+    epidermis, horn, inner = _faces(codes, solid, outline, cell_um)
+    return epidermis_length_um(epidermis, horn, inner, hole, size)
+
+
+def _faces(codes: Array, solid: Mask, outline: Mask, cell_um: float) -> tuple[Mask, Mask, Mask]:
+    """Epidermis, horn, and what lies under them: what was called dermis but lies outside hides no surface."""
     epidermis, horn = (codes == NAMES.index(name) for name in ("epidermis", "stratum_corneum"))
-    if not epidermis.any():
-        return 0.0
-    inner = solid & ~epidermis & ~horn & ~outside(epidermis, outline, cell_um)
-    return surface_length_um(epidermis, inner, hole, size)
+    return epidermis, horn, solid & ~epidermis & ~horn & ~outside(epidermis, outline, cell_um)
 
 
 def _papillary(codes: Array, depth: Array, band_um: float) -> Array:

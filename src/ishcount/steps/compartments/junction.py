@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -17,6 +18,11 @@ COURSE_UM = 50.0  # waves of the surface shorter than two nuclei or a ridge are 
 SMOOTH_UM = 6.0  # takes the steps of the raster off the line, hardly any of the skin's own waves
 TANGENT_UM = 40.0
 MIN_RUN_UM = 150.0
+FACING_UM = 12.0  # three cells: as far as smoothing carries a line
+# Gaps that are bridged: the mouth of a follicle, 60 um; under horn, where there is an epidermis, what a
+# follicle with its funnel or a stretch of pale epidermis can hide.
+GAP_UM = 60.0
+COVERED_UM = 300.0
 END_TURN_DEG = 35.0  # waves of the surface turn less over 40 um, a cut end by 90
 
 
@@ -33,29 +39,79 @@ def depth_below(epidermis: Mask, dermis: Mask, cell_um: tuple[float, float]) -> 
 
 
 def surface_length_um(epidermis: Mask, dermis: Mask, hole: Mask, cell_um: tuple[float, float]) -> float:
-    """Length of the outer face of the epidermis in um, its cut ends and the picture's edge not counted.
-
-    The outline of the smoothed band is walked; what faces dermis or a hole under the epidermis is junction,
-    the rest surface. At both ends of each run of surface the part that turns away from the run's direction is
-    the cut end of the band. What is measured is the course of the skin: the line smoothed by COURSE_UM along
-    itself, so that neither crinkles nor the steps of the raster count.
-    """
+    """Length of the free face of the epidermis in um: of its outline, what faces neither dermis nor a gap."""
     inner = dermis | _below(hole, epidermis, dermis)
-    sigma = SMOOTH_UM / ((cell_um[0] + cell_um[1]) / 2)
-    padded = np.pad(epidermis.astype(np.float32), 1, mode="edge")
-    smooth = cv2.GaussianBlur(padded, (0, 0), sigma)[1:-1, 1:-1]
-    facing = ndimage.distance_transform_edt(~inner, sampling=cell_um) if inner.any() else None
+    facing = _distance_um(inner, cell_um)
     total = 0.0
+    for points, place in _outlines(epidermis, cell_um):
+        total += _course_um(points, facing[place] > FACING_UM)
+    return total
+
+
+def epidermis_length_um(
+    epidermis: Mask, horn: Mask, dermis: Mask, hole: Mask, cell_um: tuple[float, float]
+) -> float:
+    """Length of the skin's outer face where it is epidermis, its cut ends and the picture's edge not counted.
+
+    The outline of all that lies under the horn is walked; what is epidermis there is surface, and so are gaps
+    of up to GAP_UM and, under horn, COVERED_UM: mouths of follicles, places taken for dermis. What is
+    measured is the course of the skin: the line smoothed by COURSE_UM along itself, so that neither crinkles
+    nor the steps of the raster count.
+    """
+    body = ndimage.binary_fill_holes(epidermis | dermis | _below(hole, epidermis, dermis))
+    near, covered = (_distance_um(mask, cell_um) <= FACING_UM for mask in (epidermis, horn))
+    total = 0.0
+    for points, place in _outlines(body, cell_um):
+        total += _course_um(points, _without_gaps(points, near[place], covered[place]))
+    return total
+
+
+def _distance_um(mask: Mask, cell_um: tuple[float, float]) -> Array:
+    if not mask.any():
+        return np.full(mask.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=cell_um))
+
+
+def _outlines(mask: Mask, cell_um: tuple[float, float]) -> Iterator[tuple[Array, tuple[Array, Array]]]:
+    """Outlines of the smoothed mask, (n, 2) in um, and the cells they run through."""
+    sigma = SMOOTH_UM / ((cell_um[0] + cell_um[1]) / 2)
+    padded = np.pad(mask.astype(np.float32), 1, mode="edge")
+    smooth = cv2.GaussianBlur(padded, (0, 0), sigma)[1:-1, 1:-1]
     lines: list[Array] = find_contours(smooth, 0.5)  # type: ignore[no-untyped-call]
     for line in lines:
         points = line * np.array(cell_um)
-        if _length(points) < MIN_RUN_UM:
+        if _length(points) >= MIN_RUN_UM:
+            row, col = (np.clip(np.rint(line[:, k]).astype(int), 0, mask.shape[k] - 1) for k in (0, 1))
+            yield points, (row, col)
+
+
+def _closed(points: Array) -> bool:
+    return bool(np.allclose(points[0], points[-1]))
+
+
+def _course_um(points: Array, wanted: Mask) -> float:
+    """Length of the wanted stretches of an outline.
+
+    At both ends of each the part that turns away from its direction is the cut end of the band.
+    """
+    runs = _runs(points, wanted, _closed(points))
+    return sum(_length(_course(_without_ends(run))) for run in runs)
+
+
+def _without_gaps(points: Array, near: Mask, covered: Mask) -> Mask:
+    """`near` with the short gaps between two stretches of it filled."""
+    if near.all() or not near.any():
+        return near
+    first = int(np.argmax(near)) if _closed(points) else 0
+    step = np.hypot(*np.diff(points, axis=0, append=points[-1:]).T)
+    near, covered, step = (np.roll(values, -first) for values in (near, covered, step))
+    filled = near.copy()
+    for (gap,) in ndimage.find_objects(ndimage.label(~near)[0]):
+        if not _closed(points) and (gap.start == 0 or gap.stop == len(near)):
             continue
-        row, col = (np.clip(np.rint(line[:, k]).astype(int), 0, epidermis.shape[k] - 1) for k in (0, 1))
-        surface = np.ones(len(line), np.bool_) if facing is None else facing[row, col] > 12.0
-        closed = bool(np.allclose(line[0], line[-1]))
-        total += sum(_length(_course(_without_ends(run))) for run in _runs(points, surface, closed))
-    return total
+        long = step[gap].sum()
+        filled[gap] = long <= GAP_UM or (long <= COVERED_UM and covered[gap].mean() > 0.5)
+    return np.roll(filled, first)
 
 
 def _below(hole: Mask, epidermis: Mask, dermis: Mask) -> Mask:

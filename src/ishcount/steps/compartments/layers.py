@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 NAMES = ("", *CLASSES)
 EPIDERMIS, CORNEUM, DERMIS, ADNEXA, FAT, HAIR = range(1, 7)
 STEP = 2  # cells: kinds are looked up every 8 um and carried to the cells between
+RIM_UM = 150.0  # but every 4 um where an epidermis and its horn lie: most are thinner than this
 SMOOTH_UM = 6.0
 SURFACE_UM = 60.0  # viable epidermis comes so near to horn or glass somewhere: normal horn is 10-30 um
 FACE_UM = 20.0  # two nuclei: what counts as the outer face of a band
@@ -53,7 +54,7 @@ def find_layers(od: Array, solid: Mask, outline: Mask, cell_um: float) -> npt.ND
     nothing = np.zeros(solid.shape, np.uint8)
     if solid.sum() * cell_um**2 < 2 * MIN_EPIDERMIS_UM2:
         return nothing
-    features, chosen = section_features(od, solid, outline, cell_um, STEP)
+    features, chosen = section_features(od, solid, outline, cell_um, STEP, RIM_UM)
     general = np.exp(log_likelihoods(features))
     chances = _spread(refined(features, general * PRIOR), chosen, solid, cell_um)
     codes = _most_likely(chances, solid)
