@@ -30,6 +30,7 @@ from ishcount.slide.open import open_slide
 from ishcount.slide.overview import read_overview
 from ishcount.slide.protocol import Slide
 from ishcount.steps.colour_shift import ColourShift, in_register
+from ishcount.steps.dense_stain import dense_share
 from ishcount.steps.dots import measure_noise
 from ishcount.steps.evidence import COARSE_UM
 from ishcount.steps.nuclei import calibrate_nuclei
@@ -123,7 +124,7 @@ def _learn(
     tables = stains.tables()
     planes = [separate(window, tables) for window in windows]
     factor = grid_factor(pixel_size)
-    haematoxylin = [coarse(separate(block_mean(window, factor), tables)[0]) for window in windows]
+    grid_planes = [separate(block_mean(window, factor), tables) for window in windows]
     side = block_px(pixel_size, job.params.blocks.block_um)
     blocks = [
         block for block in grid(slide.width, slide.height, pixel_size, side)
@@ -143,7 +144,9 @@ def _learn(
             measure_noise([np.ascontiguousarray(p[1 + k]) for p in planes], pixel_size, job.params.dots)
             for k in range(len(job.markers))
         ),
-        nuclei=calibrate_nuclei(haematoxylin, pixel_size.scaled(factor), job.params.nuclei),
+        nuclei=calibrate_nuclei(
+            [coarse(p[0]) for p in grid_planes], pixel_size.scaled(factor), job.params.nuclei
+        ),
         keys=tuple(block.key for block in blocks),
         megapixels=sum(block.core.width * block.core.height for block in blocks) / 1e6,
         flags=tuple(
@@ -156,6 +159,10 @@ def _learn(
             "icc_profile_ignored": slide.icc,
             "chroma_subsampling": slide.chroma_subsampling,
             "overview": overview_source,
+            "dense_share": [
+                dense_share([p[[0, k]] for p in grid_planes], factor * pixel_size.mean_um, diffuse_od)
+                for k, diffuse_od in enumerate(stains.diffuse_od[1:], start=1)
+            ],
             "warnings": [*slide.warnings, *([conflict] if conflict else [])],
         },
     )

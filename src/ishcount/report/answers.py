@@ -14,7 +14,10 @@ from ishcount.report.names import in_words
 from ishcount.report.protocol import deviations
 from ishcount.stats.wording import format_estimate, format_interval, format_number, format_p
 
-_FATAL_FLAGS = (Flag.STAIN_MISMATCH, Flag.CONTROL_MISSING, Flag.CONTROL_FAILED, Flag.FALSE_COUNT_NOT_SMALL)
+_FATAL_FLAGS = (
+    Flag.STAIN_MISMATCH, Flag.CONTROL_MISSING, Flag.CONTROL_FAILED, Flag.FALSE_COUNT_NOT_SMALL,
+    Flag.DENSE_STAIN, Flag.PIGMENT_OR_DOTS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
