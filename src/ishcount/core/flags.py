@@ -30,15 +30,12 @@ class Flag(IntFlag):
     CONTROL_FAILED = 1 << 16
     PIXEL_SIZE_DOUBTFUL = 1 << 17
     MANY_ARTEFACTS = 1 << 18
-    FEW_BLOCKS = 1 << 19
     AREA_DOUBTFUL = 1 << 20
     DENSE_STAIN = 1 << 21
     PIGMENT_OR_DOTS = 1 << 22
-    NUCLEUS_AT_EDGE = 1 << 24
     NUCLEUS_FAINT = 1 << 25
     NUCLEUS_LARGE = 1 << 26
     CLUSTERED_DOTS = 1 << 27
-    CROWDED = 1 << 28
 
 
 MEANING: dict[Flag, str] = {
@@ -61,17 +58,14 @@ MEANING: dict[Flag, str] = {
     Flag.CONTROL_FAILED: "a control linked to this slide did not pass",
     Flag.PIXEL_SIZE_DOUBTFUL: "sources of the pixel size or magnification disagree",
     Flag.MANY_ARTEFACTS: "more than a tenth of the outline is artefact",
-    Flag.FEW_BLOCKS: "too few independent fields for an interval",
     Flag.AREA_DOUBTFUL: "nuclei lie in what looks like glass: tissue there is too pale to be measured",
     Flag.DENSE_STAIN: "much of the nuclei is covered by stain so dense that no dot stands out; "
     "it was not counted",
     Flag.PIGMENT_OR_DOTS: "more cells hold spots that may be pigment or dark chromogen, not told apart, "
     "than were called positive: look at them",
-    Flag.NUCLEUS_AT_EDGE: "the nucleus touches the edge of the slide",
     Flag.NUCLEUS_FAINT: "the nucleus is barely darker than its surroundings",
     Flag.NUCLEUS_LARGE: "the outline may hold more than one nucleus",
     Flag.CLUSTERED_DOTS: "dots merge; copies are estimated",
-    Flag.CROWDED: "another nucleus lies so near that a dot's owner is in doubt",
 }
 
 

@@ -30,7 +30,7 @@ def table() -> pd.DataFrame:
             "section": [1, 1, 1],
             "compartment": ["dermis", "epidermis", None],
             "depth_um": [12.5, np.nan, np.nan],
-            "flags": [0, int(Flag.CROWDED), 0],
+            "flags": [0, int(Flag.CLUSTERED_DOTS), 0],
         }
     )
     for marker, positive in zip(MARKERS, ([True, True, False], [False, True, False]), strict=True):
@@ -89,7 +89,7 @@ def test_measurements_are_finite_numbers_and_missing_ones_are_left_out(tmp_path:
 
 def test_doubts_and_compartments_travel_as_text(tmp_path: Path) -> None:
     metadata = [f["properties"]["metadata"] for f in written(tmp_path / "cells.geojson")]
-    assert metadata[1] == {"compartment": "epidermis", "flags": "CROWDED"}
+    assert metadata[1] == {"compartment": "epidermis", "flags": "CLUSTERED_DOTS"}
     assert metadata[2] == {"compartment": "", "flags": ""}
 
 
