@@ -126,6 +126,15 @@ def test_a_positive_control_passes_by_its_score(marker: str, score: int, passed:
     assert flags(gate, table)["t"] == ("" if passed else "CONTROL_FAILED")
 
 
+@pytest.mark.parametrize(("told", "passed"), [("DENSE_STAIN", True), ("NO_EPIDERMIS", False)])
+def test_a_positive_control_too_dense_to_be_counted_is_no_failure(told: str, passed: bool) -> None:
+    positive = {"slide_id": "pos", "role": "positive_control", "marker": "PPIB", "acd_score": 0}
+    table = rows({"slide_id": "t", "patient": "p"}, positive | {"patient": "p", "flags": f"NO_GLASS;{told}"})
+    entry = control_gate(table).controls[0]
+    assert entry["passed"] is passed
+    assert ("too dense" in entry["reason"]) is passed
+
+
 def test_limits_are_given_per_batch_in_cells_per_mm2() -> None:
     blanks = [control(slide_id=f"n{k}", n_positive=k, n_positive_2=0) for k in range(4)]
     table = rows({"slide_id": "t"}, *blanks).assign(batch=pd.Series(["b1"] * 5, dtype="string"))
