@@ -139,7 +139,13 @@ def _judge(control: pd.Series[Any], linked: pd.DataFrame, role: str) -> dict[str
         return entry | {"passed": False, "reason": "the control was not counted, so it shows nothing"}
     if role == POSITIVE:
         return entry | _judge_positive(control)
+    if _is_dense(control):
+        return entry | {"passed": False, "reason": "stain too dense to be counted lies on its nuclei"}
     return entry | _judge_negative(entry["n_positive"], entry["area_mm2"], linked)
+
+
+def _is_dense(control: pd.Series[Any]) -> bool:
+    return bool(parse(_text(control, "flags")) & Flag.DENSE_STAIN)
 
 
 def _judge_negative(n_positive: int, area_mm2: float, linked: pd.DataFrame) -> dict[str, Any]:
@@ -165,7 +171,7 @@ def _judge_positive(control: pd.Series[Any]) -> dict[str, Any]:
     score = None if pd.isna(control["acd_score"]) else int(control["acd_score"])
     passed = score is not None and score >= least
     told = f"ACD score {'missing' if score is None else score}, at least {least} wanted"
-    if not passed and parse(_text(control, "flags")) & Flag.DENSE_STAIN:  # more dots than can be counted
+    if not passed and _is_dense(control):  # more dots than can be counted
         passed, told = True, f"stain too dense to be counted, as of a strong control ({told})"
     return {
         "positive_per_mm2": float(control["positive_per_mm2"]),

@@ -135,6 +135,13 @@ def test_a_positive_control_too_dense_to_be_counted_is_no_failure(told: str, pas
     assert ("too dense" in entry["reason"]) is passed
 
 
+def test_a_blank_with_stain_too_dense_to_be_counted_does_not_pass() -> None:
+    table = rows({"slide_id": "t", "patient": "p"}, control(patient="p", flags="DENSE_STAIN"))
+    entry = control_gate(table).controls[0]
+    assert not entry["passed"]
+    assert "too dense" in entry["reason"]
+
+
 def test_limits_are_given_per_batch_in_cells_per_mm2() -> None:
     blanks = [control(slide_id=f"n{k}", n_positive=k, n_positive_2=0) for k in range(4)]
     table = rows({"slide_id": "t"}, *blanks).assign(batch=pd.Series(["b1"] * 5, dtype="string"))
