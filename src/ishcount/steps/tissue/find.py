@@ -20,6 +20,7 @@ from ishcount.steps.tissue.extent import fill_pinholes, find_extent
 from ishcount.steps.tissue.glass import Glass, find_glass, matter_window, overview_od
 from ishcount.steps.tissue.ink import find_ink, find_ink_rim
 from ishcount.steps.tissue.sections import fill_outlines, number_sections
+from ishcount.steps.tissue.stroke import find_strokes
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -134,6 +135,7 @@ def _judged(
     od[~valid] = 0
     kind = np.zeros(valid.shape, np.uint8)
     kind[find_ink(od, cell_um=cell.mean_um, min_area_um2=params.min_ink_um2)] = RegionKind.PEN
+    kind[find_strokes(od, cell_um=cell.mean_um)] = RegionKind.PEN
     kind[find_bubbles(od, cell_um=cell.mean_um)] = RegionKind.BUBBLE
     spread = params.edge_height_spread
     extent = find_extent(
