@@ -33,9 +33,7 @@ MAX_BEYOND = 0.15
 # sections 0-13. What is nearer must go on over glass.
 MIN_FROM_NUCLEI_DEG = 20.0
 NUCLEI_QUANTILE = 0.95  # of what stands out over NUCLEAR_UM
-CLEFT_UM = 60.0  # between fibres; wider is glass
-WIDEST_UM = 160.0  # what an opening of this takes away is a strip
-CORNER_UM = 34.0  # a right angle of tissue reaches so far out of that opening
+LEAVES = 1.5  # widths of the stroke; layers of drawn sections, detached ones too, reach 1.0
 MIN_OVER_GLASS_UM2 = 600.0
 
 
@@ -149,18 +147,16 @@ def _is_sharp(stroke: Mask, across: Array, ink: Array, cell_um: float) -> bool:
 
 
 def _that_leave(strokes: Mask, matter: Mask, cell_um: float) -> Mask:
-    """Strokes that go on over glass: an epidermis or haze may be as smooth, but ends with the tissue."""
-    if not strokes.any():
-        return strokes
-    gap, radius = CLEFT_UM / 2 / cell_um, WIDEST_UM / 2 / cell_um
-    side = int(gap + radius) + 3
-    closed = ~_within(~_within(np.pad(matter, side, mode="edge"), gap), gap)
-    inner = ~_within(~ndimage.binary_fill_holes(closed), radius)
-    strip = ~_within(inner, radius + CORNER_UM / cell_um)[side:-side, side:-side]
+    """Strokes that go on over glass, farther from other matter than they are wide: no layer of skin does."""
+    found = np.zeros_like(strokes)
     labels, n = ndimage.label(strokes, structure=np.ones((3, 3), int))
-    over_glass = np.bincount(labels[strokes & strip], minlength=n + 1) * cell_um**2 >= MIN_OVER_GLASS_UM2
-    over_glass[0] = False
-    return np.asarray(over_glass[labels])
+    for place in range(1, n + 1):
+        stroke = labels == place
+        away = ndimage.distance_transform_edt(~(matter & ~_within(stroke, 12 / cell_um)))
+        wide = 2 * ndimage.distance_transform_edt(np.pad(stroke, 1, mode="edge")).max()
+        if np.count_nonzero(stroke & (away > LEAVES * wide)) * cell_um**2 >= MIN_OVER_GLASS_UM2:
+            found |= stroke
+    return found
 
 
 def _within(mask: Mask, reach: float) -> Mask:
