@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from scipy import ndimage
 
 from ishcount.core.annotations import Annotation, role_of
 from ishcount.core.flags import Flag
@@ -306,3 +307,20 @@ def test_dermis_too_pale_to_be_seen_makes_the_area_doubtful(od: float | None, do
         height_px=160 * 16,
     )
     assert bool(Flag(found.flags) & Flag.AREA_DOUBTFUL) == doubtful
+
+
+def test_pale_dermis_inside_a_section_stays_tissue_in_uneven_light() -> None:
+    """Stripes of a line scanner lift the cut above the middle of the section; a lumen there stays a hole."""
+    rng = np.random.default_rng(5)
+    od = np.zeros((200, 240))
+    od[30:170, 30:210] = 0.1
+    od[70:130, 80:160] = 0.026
+    od[30:170, 30:210] *= 1 + 0.4 * ndimage.gaussian_filter(rng.standard_normal((140, 180)), (0.6, 3)) * 2.5
+    od[140:150, 60:80] = 0
+    light = 235 * np.where(np.arange(240) // 10 % 2, 1, 0.97)
+    slide = np.repeat(np.rint(light * 10**-od).astype(np.uint8)[..., None], 3, axis=2)
+    found = find_tissue(
+        slide, np.ones(od.shape, np.bool_), PixelSize(0.25, 0.25), 16, width_px=240 * 16, height_px=200 * 16
+    )
+    assert (found.kind[74:126, 84:156] == RegionKind.TISSUE).mean() > 0.9
+    assert (found.kind[142:148, 62:78] == RegionKind.HOLE).mean() > 0.9

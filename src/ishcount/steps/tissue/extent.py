@@ -57,6 +57,8 @@ def find_extent(
     smooth = cv2.GaussianBlur(od, (0, 0), smooth_cells)
     noise = 1.4826 * float(np.median(np.abs(smooth[glass.cells])))
     above = smooth > max(min_od, 5 * noise)
+    if 5 * noise > min_od:
+        above |= _rough_gaps(above, smooth > min_od, od, glass)
     above = _with_texture(above, od, smooth, glass, cell_um2)
     above = fill_pinholes(above, pinhole_um2 / cell_um2)
     plateau = _plateau(smooth, above, rim_cells)
@@ -65,15 +67,33 @@ def find_extent(
     return Extent(middle, inner, outer)
 
 
+def _rough_gaps(above: Mask, matter: Mask, od: Array, glass: Glass) -> Mask:
+    """Cells of enclosed gaps that are rougher than glass: uneven light lifts the cut over pale tissue there.
+
+    The edge of a lumen is rough too; only what lies off it says anything.
+    """
+    gaps, n = ndimage.label(~above)
+    enclosed = np.ones(n + 1, np.bool_)
+    enclosed[np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])] = False
+    inner = ndimage.binary_erosion(~above, np.ones((3, 3)))
+    rough = inner & (deviation(od, 3) > _flat_od(od, glass))
+    near = [cv2.blur(mask.astype(np.float32), (7, 7)) for mask in (rough, inner)]
+    mostly = near[0] > 0.5 * np.maximum(near[1], 2 / 49)
+    return np.asarray(enclosed[gaps] & ~above & matter & mostly)
+
+
+def _flat_od(od: Array, glass: Glass) -> float:
+    """Local deviation of optical density that glass stays under."""
+    return 3 * float(np.median(deviation(od, 3)[glass.cells])) + 0.002
+
+
 def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass, cell_um2: float) -> Mask:
     """Drop pale pieces as flat as glass (shade of a coverslip, drops of medium) or with nothing in them."""
     labels, n = ndimage.label(above, structure=np.ones((3, 3), int))
     if n == 0:
         return above
-    texture = deviation(od, 3)
-    flat = 3 * float(np.median(texture[glass.cells])) + 0.002
     index = np.arange(1, n + 1)
-    rough = np.asarray(ndimage.mean(texture > flat, labels, index)) > ROUGH_SHARE
+    rough = np.asarray(ndimage.mean(deviation(od, 3) > _flat_od(od, glass), labels, index)) > ROUGH_SHARE
     strong = np.asarray(ndimage.median(smooth, labels, index)) > PALE_OD
     small = np.bincount(labels.ravel(), minlength=n + 1)[1:] * cell_um2 < SMALL_UM2
     seeded = np.asarray(ndimage.maximum(smooth, labels, index)) > np.where(small, SMALL_SEED_OD, SEED_OD)
