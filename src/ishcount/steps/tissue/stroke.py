@@ -53,12 +53,14 @@ def find_strokes(od: Array, *, cell_um: float) -> Mask:
     low, matter = _between_nuclei(od, cell_um), smooth > MATTER_OD
     hue = np.median(low[matter], axis=0)
     hue /= max(float(np.linalg.norm(hue)), 1e-6)
-    across = _across(low, hue)
+    height = low.mean(axis=-1)
     turned = np.cos(np.radians(MIN_TURN_DEG)) * np.linalg.norm(low, axis=-1) > low @ hue
-    labels = _cores(_opened(even & turned & (low.mean(axis=-1) > MIN_STROKE_OD)), across, cell_um)
-    if not labels.any():
-        return found
-    nuclear = _across(_nuclear(od - low, matter & (labels == 0)), hue)
+    core = _opened(even & turned & (height > MIN_STROKE_OD))
+    most = _highest(mean - height, matter & ~core)
+    nuclear = _across(np.median(od[most] - low[most], axis=0) if most.any() else np.zeros(3), hue)
+    low -= (low @ hue)[..., None] * hue  # in its own memory: what lies across the section's hue
+    across = low
+    labels = _cores(core, across, cell_um)
     doubtful = np.zeros_like(found)
     for place, piece in enumerate(ndimage.find_objects(labels), start=1):
         if piece is None:
@@ -103,13 +105,11 @@ def _across(colour: Array, hue: Array) -> Array:
     return np.asarray(colour - (colour @ hue)[..., None] * hue)
 
 
-def _nuclear(above: Array, matter: Mask) -> Array:
-    """Colour of what stands out most from its surroundings, (3,)."""
+def _highest(height: Array, matter: Mask) -> Mask:
+    """Cells of `matter` that stand out most from what is between nuclei."""
     if not matter.any():
-        return np.zeros(3)
-    height = above.mean(axis=-1)
-    most = matter & (height >= np.quantile(height[matter], NUCLEI_QUANTILE))
-    return np.asarray(np.median(above[most], axis=0))
+        return matter
+    return np.asarray(matter & (height >= np.quantile(height[matter], NUCLEI_QUANTILE)))
 
 
 def _cosine(one: Array, other: Array) -> float:
