@@ -65,8 +65,7 @@ def find_strokes(od: Array, *, cell_um: float) -> Mask:
     for place, piece in enumerate(ndimage.find_objects(labels), start=1):
         if piece is None:
             continue
-        reach = int(np.ceil(REACH_UM / cell_um)) + 5
-        box = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in piece)
+        box = _around(piece, REACH_UM / cell_um + 5)
         core = labels[box] == place
         ink = np.median(across[box][core], axis=0)
         stroke = _grown(core, across[box], ink, cell_um)
@@ -120,8 +119,10 @@ def _cores(mask: Mask, across: Array, cell_um: float) -> Array:
     """Numbers of large pieces and of smaller ones in the colour of a large one, (h, w); 0 elsewhere."""
     labels, size = _sizes_um2(mask, cell_um)
     inks = np.zeros((len(size), 3))
+    boxes = ndimage.find_objects(labels)
     for place in np.flatnonzero(size >= MIN_PIECE_UM2):
-        ink = np.median(across[labels == place], axis=0)
+        box = boxes[place - 1]
+        ink = np.median(across[box][labels[box] == place], axis=0)
         inks[place] = ink / max(float(np.linalg.norm(ink)), 1e-6)
     alike = (inks @ inks[size >= MIN_CORE_UM2].T > np.cos(np.radians(SAME_INK_DEG))).any(axis=1)
     return np.where(alike[labels], labels, 0)
@@ -149,14 +150,22 @@ def _is_sharp(stroke: Mask, across: Array, ink: Array, cell_um: float) -> bool:
 def _that_leave(strokes: Mask, matter: Mask, cell_um: float) -> Mask:
     """Strokes that go on over glass, farther from other matter than they are wide: no layer of skin does."""
     found = np.zeros_like(strokes)
-    labels, n = ndimage.label(strokes, structure=np.ones((3, 3), int))
-    for place in range(1, n + 1):
-        stroke = labels == place
-        away = ndimage.distance_transform_edt(~(matter & ~_within(stroke, 12 / cell_um)))
+    labels, _ = ndimage.label(strokes, structure=np.ones((3, 3), int))
+    for place, piece in enumerate(ndimage.find_objects(labels), start=1):
+        stroke = labels[_around(piece, 1)] == place
         wide = 2 * ndimage.distance_transform_edt(np.pad(stroke, 1, mode="edge")).max()
-        if np.count_nonzero(stroke & (away > LEAVES * wide)) * cell_um**2 >= MIN_OVER_GLASS_UM2:
-            found |= stroke
+        box = _around(piece, LEAVES * wide + 12 / cell_um + 1)
+        stroke = labels[box] == place
+        leaves = stroke & ~_within(matter[box] & ~_within(stroke, 12 / cell_um), LEAVES * wide)
+        if np.count_nonzero(leaves) * cell_um**2 >= MIN_OVER_GLASS_UM2:
+            found[box] |= stroke
     return found
+
+
+def _around(piece: tuple[slice, ...], cells: float) -> tuple[slice, ...]:
+    """The box of a piece with so many cells more on every side."""
+    more = int(np.ceil(cells))
+    return tuple(slice(max(0, part.start - more), part.stop + more) for part in piece)
 
 
 def _within(mask: Mask, reach: float) -> Mask:
