@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ishcount.core.files import replacing, write_text
-from ishcount.truth.training.fit import N_TREES, ODDS
+from ishcount.truth.training.fit import COARSE_ODDS, N_TREES
 
 _HEAD = """# The judge of dots: model card
 
@@ -30,10 +30,9 @@ candidates it holds.
 **Held out:** every fifth imaginary slide ({n_held_out}).
 """
 _LIMITS = """
-**Priors.** What is counted with multiplies the odds of red candidates by {fast_red}, of brown ones by
-{dab}, and of either at more than 0.35 um/px by {coarse} instead. Chosen on phantoms of `ishcount simulate`
-so that one cut serves all: scores of red spots come out high on dot-free tissue, those at 20x low. The table
-and the plot above are without them.
+**Prior.** At more than 0.35 um/px what is counted with multiplies the odds of a candidate by {coarse}: scores
+come out low there; chosen on phantoms of `ishcount simulate` so that one cut serves all. The table and the
+plot above are without it.
 
 **Limits.** No real chromogenic RNA ISH slide was available; dots were only ever drawn. DAB and melanin
 lie 7 degrees apart, less than slides differ among themselves, and JPEG with halved chroma takes 12 to 20
@@ -66,7 +65,7 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
         "", "| what it is | candidates | named so |", "|---|---|---|", *named,
         "", "![Share of dots against mean score on held-out slides](images/dot_reliability.png)", "",
     ]  # fmt: skip
-    write_text(path, text + "\n".join(lines) + _LIMITS.format(**ODDS))
+    write_text(path, text + "\n".join(lines) + _LIMITS.format(coarse=COARSE_ODDS))
     _draw(path.parent / "images" / "dot_reliability.png", card["reliability"])
 
 

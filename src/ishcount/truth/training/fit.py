@@ -25,10 +25,9 @@ N_TREES = {"alone": 160, "among": 300}
 LEARNING_RATE = {"alone": 0.12, "among": 0.07}
 LEAVES = 24
 FEATURES_PER_SPLIT = 0.3  # of the evidence, drawn anew for each split: no single clue is leaned on
-# What is counted holds other shares of dots than the training's slides do: red ones fewer; and at coarse
-# pixels scores come out low. The factors make one cut serve all, so that dot-free phantoms give no more false
-# cells at 0.5 than at 0.25 um/px (docs/model_card.md).
-ODDS = {"fast_red": 0.5, "dab": 1.0, "coarse": 4.0}
+# Scores come out low at coarse pixels; with this, dot-free phantoms give no more false cells at 0.5 than at
+# 0.25 um/px (docs/model_card.md).
+COARSE_ODDS = 4.0
 REASON_TREES, REASON_LEAVES = 40, 12  # per reason; kinds are easier to tell apart than dots from all of them
 REASON_SLIDES = 240  # a quarter of the slides is enough for that
 HOLD_OUT = 5  # every fifth slide
@@ -88,7 +87,7 @@ def fit_and_report(
         DOT_REASONS[number]: {"feature_names": list(FEATURE_NAMES), **export(reasons, place)}
         for place, number in enumerate(reasons.classes_)
     }
-    write_json(output, {"card": card, "odds": ODDS, **forests})
+    write_json(output, {"card": card, "coarse_odds": COARSE_ODDS, **forests})
     return card
 
 

@@ -12,6 +12,11 @@ Array = npt.NDArray[np.float64]
 
 HAEMATOXYLIN = ((0.65, 0.70, 0.29), (0.79, 0.51, 0.33), (0.55, 0.76, 0.35))  # spread of real slides
 CHROMOGEN = {"fast_red": (0.21, 0.85, 0.48), "dab": (0.27, 0.57, 0.78)}
+# Beside the published colour, ends of a line: makers' hues differ, and dense deposit is darker and greyer.
+CHROMOGEN_FAMILY = {
+    "fast_red": ((0.06, 0.78, 0.62), (0.30, 0.82, 0.40)),
+    "dab": ((0.48, 0.58, 0.66), (0.18, 0.49, 0.85)),
+}
 MELANIN = ((0.31, 0.47, 0.83), (0.577, 0.577, 0.577))  # from wavelength^-3.5 to neutral black
 HAEMOSIDERIN = ((0.24, 0.47, 0.85), (0.20, 0.58, 0.79))
 RED_CELL = ((0.18, 0.50, 0.85), (0.12, 0.80, 0.58))
@@ -47,6 +52,13 @@ def between(rng: np.random.Generator, family: Any, degrees: float) -> Array:
     return turned(rng, weight @ np.asarray(family), degrees)
 
 
+def chromogen_colour(rng: np.random.Generator, chromogen: str) -> Array:
+    """The published colour turned a little on half of the slides, on the others anywhere in its family."""
+    if rng.uniform() < 0.5:
+        return turned(rng, CHROMOGEN[chromogen], 7)
+    return between(rng, CHROMOGEN_FAMILY[chromogen], 5)
+
+
 def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
     """Colours, camera and habits of one imaginary slide."""
     return Draw(
@@ -55,19 +67,19 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
         white=rng.uniform(225, 252) + rng.normal(0, 3, 3),
         vectors={
             "haematoxylin": between(rng, HAEMATOXYLIN, 5),
-            "chromogen": turned(rng, CHROMOGEN[chromogen], 7),
+            "chromogen": chromogen_colour(rng, chromogen),
             "tint": between(rng, TINT, 8),
             "red_cell": between(rng, RED_CELL, 5),
             "melanin": between(rng, MELANIN, 4),
         },
         strength={
-            "nucleus": rng.uniform(0.2, 0.8),
+            "nucleus": rng.uniform(0.2, 0.8) if rng.uniform() < 0.8 else rng.uniform(0.8, 1.4),
             "texture": rng.uniform(0.05, 0.6) if rng.uniform() < 0.5 else rng.uniform(0.02, 0.25),
             "melanin_spread_deg": rng.choice([2.0, 5.0, 12.0]),  # one person's pigment is much alike
             "tint": rng.uniform(0.0, 0.10) if rng.uniform() < 0.75 else rng.uniform(0.08, 0.30),
-            "dot": rng.uniform(0.25, 0.95),
+            "dot": rng.uniform(0.25, 0.95) if rng.uniform() < 0.75 else rng.uniform(0.95, 1.8),
             "dot_spread": rng.uniform(0.15, 0.55),
-            "dot_sigma_um": rng.uniform(0.20, 0.40),
+            "dot_sigma_um": rng.uniform(0.20, 0.40) if rng.uniform() < 0.75 else rng.uniform(0.40, 0.65),
             "confounders": rng.choice([0.0, 0.3, 1.0, 2.0]),
             "prevalence": rng.choice([0.0, 0.03, 0.15, 0.4], p=[0.25, 0.2, 0.25, 0.3]),
         },
