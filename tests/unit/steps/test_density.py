@@ -183,6 +183,10 @@ def test_prevalence_is_found_again_from_calibrated_scores(rng):
     assert prevalence_calibrated(score, training) == pytest.approx(positive.sum(), rel=0.1)
     assert score.sum() > 1.5 * positive.sum()  # the plain sum of scores would not do
     assert prevalence_calibrated(np.zeros(10), 0.2) == pytest.approx(0, abs=1e-6)
+    likelihood = np.log(score / (1 - score)) - np.log(training / (1 - training))
+    blunt = 1 / (1 + np.exp(-(likelihood / 1.2 + np.log(training / (1 - training)))))
+    assert prevalence_calibrated(blunt, training, 1.2) == pytest.approx(positive.sum(), rel=0.1)
+    assert prevalence_calibrated(blunt, training) < 0.9 * positive.sum()
     called = score >= 0.9
     assert expected_false(score, called, training) == pytest.approx((called & ~positive).sum(), rel=0.15)
     assert (1 - score)[called].sum() < 0.7 * (called & ~positive).sum()  # nor would this

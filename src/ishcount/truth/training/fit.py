@@ -27,7 +27,7 @@ LEAVES = 24
 FEATURES_PER_SPLIT = 0.3  # of the evidence, drawn anew for each split: no single clue is leaned on
 # Scores come out low at coarse pixels; with this, dot-free phantoms give no more false cells at 0.5 than at
 # 0.25 um/px (docs/model_card.md).
-COARSE_ODDS = 4.0
+COARSE_ODDS = 2.5
 REASON_TREES, REASON_LEAVES = 40, 12  # per reason; kinds are easier to tell apart than dots from all of them
 REASON_SLIDES = 240  # a quarter of the slides is enough for that
 HOLD_OUT = 5  # every fifth slide
