@@ -1,9 +1,27 @@
-"""Memory that was freed but is still held, given back: a worker outlives hundreds of slides."""
+"""Memory that was freed: kept for the next block, given back after the slide."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+
+# Of glibc's mallopt: where a mapping of its own begins (32 MB is the most it takes), what is kept at the top
+# of the heap, what is asked for beyond a need.
+_KEPT = ((-3, 32 << 20), (-1, 256 << 20), (-2, 64 << 20))
+
+
+def keep_freed() -> None:
+    """Let this process use the memory of one block for the next instead of asking the system for new pages.
+
+    Asking anew is a tenth to a fifth of counting, and two fifths in Dask's workers: they are started with
+    MALLOC_TRIM_THRESHOLD_, which gives every array of more than 128 kB a mapping of its own. Other systems
+    than Linux with glibc stay as they are.
+    """
+    if sys.platform == "linux":
+        tune = getattr(ctypes.CDLL(None), "mallopt", None)
+        if tune is not None:
+            for what, n_bytes in _KEPT:
+                tune(what, n_bytes)
 
 
 def give_back() -> None:

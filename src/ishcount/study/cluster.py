@@ -15,7 +15,7 @@ from typing import Any
 
 from ishcount._version import __version__
 from ishcount.core.errors import SlideError, UsageError
-from ishcount.study.executors import Done, Task, one_thread, run_task
+from ishcount.study.executors import Done, Task, run_task, settle_in
 
 CONNECT_S = 20
 PER_THREAD = 2
@@ -136,7 +136,7 @@ def _answer(sent: _Sent) -> Done:
 
 
 def _run_alone(task: Task) -> Done:
-    one_thread()
+    settle_in()
     return run_task(task)
 
 

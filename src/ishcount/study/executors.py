@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from ishcount.core.errors import IshcountError, SlideError
+from ishcount.core.memory import keep_freed
 
 RETRIES = 2
 """How often a task whose worker died is tried again; Dask's own default of 3 deaths is the same count."""
@@ -247,7 +248,7 @@ def _serve(pipe: Connection) -> None:
     """A worker's life: answer tasks until the other end is gone. Ctrl-C is for the main process to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    one_thread()
+    settle_in()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             task = pipe.recv()
@@ -259,11 +260,12 @@ def _serve(pipe: Connection) -> None:
                 pipe.send(Done(done.task, error=RuntimeError(f"{done.error or done.value!r}: {error}")))
 
 
-def one_thread() -> None:
-    """Keep OpenCV from starting threads of its own in this process."""
+def settle_in() -> None:
+    """Make this process a worker: OpenCV starts no threads of its own, memory goes from block to block."""
     import cv2
 
     cv2.setNumThreads(1)
+    keep_freed()
 
 
 def make_executor(n_workers: int, *, preload: Sequence[str] = ()) -> Executor:
