@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ishcount import __version__
 from ishcount.quantify import Plan, SlideJob, count_block, finish, prepare
+from ishcount.study.executors import settle_in
 from ishcount.study.stages import PRELOAD
 
 
@@ -90,9 +91,7 @@ def peak_mb(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
 
 
 def _report_peak(pipe: Any, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
+    settle_in()
     value = call(*arguments)
     pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, value))
 
