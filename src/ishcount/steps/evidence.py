@@ -47,7 +47,7 @@ class Model:
     alone: Forest
     among: Forest
     reasons: dict[str, Forest]
-    coarse_odds: float  # of being a dot over what the trees say, at coarse pixels (docs/model_card.md)
+    odds: dict[str, float]  # of being a dot over what the trees say (docs/model_card.md)
     card: dict[str, Any]
 
 
@@ -60,7 +60,7 @@ def load_model() -> Model | None:
     content = json.loads(resource.read_text("utf-8"))
     reasons = {name: forest_of(trees) for name, trees in content["reasons"].items()}
     alone, among = forest_of(content["alone"]), forest_of(content["among"])
-    return Model(alone, among, reasons, content["coarse_odds"], content["card"])
+    return Model(alone, among, reasons, content["odds"], content["card"])
 
 
 def _chosen(params: EvidenceParams) -> Model | None:
@@ -102,8 +102,9 @@ def score_candidates(
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
     raw = model.among.raw(np.concatenate([alone, around], axis=1))
-    coarse = features[:, feature_names.index("mpp_um")] > COARSE_UM
-    return _sigmoid(raw + np.where(coarse, np.log(model.coarse_odds), 0))
+    brown, mpp_um = (features[:, feature_names.index(name)] for name in ("is_brown", "mpp_um"))
+    odds = np.where(brown > 0, 1.0, model.odds["fast_red"])
+    return _sigmoid(raw + np.log(np.where(mpp_um > COARSE_UM, model.odds["coarse"], odds)))
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:

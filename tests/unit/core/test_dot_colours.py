@@ -67,11 +67,11 @@ def test_dots_beside_no_nucleus_are_no_evidence():
     assert found.n_brown == 0
 
 
-def test_spots_wider_than_dots_are_no_evidence():
+def test_spots_as_wide_as_red_cells_are_no_evidence():
     rng = np.random.default_rng(4)
     nuclei = places(rng, 300)
     od = (0.2 + discs(nuclei, 4, 0.6, rng))[..., None] * unit(REFERENCE["haematoxylin"])
-    od = od + discs(nuclei, 2.8, 0.8, rng)[..., None] * unit(REFERENCE["dab"])
+    od = od + discs(nuclei, 3.2, 0.8, rng)[..., None] * unit(REFERENCE["dab"])
     assert dot_colours([od.astype(float)], REFERENCE["haematoxylin"], GRID_UM).n_brown < 10
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ishcount.core.files import replacing, write_text
-from ishcount.truth.training.fit import COARSE_ODDS, N_TREES
+from ishcount.truth.training.fit import N_TREES, ODDS
 
 _HEAD = """# The judge of dots: model card
 
@@ -30,9 +30,9 @@ candidates it holds.
 **Held out:** every fifth imaginary slide ({n_held_out}).
 """
 _LIMITS = """
-**Prior.** At more than 0.35 um/px what is counted with multiplies the odds of a candidate by {coarse}: scores
-come out low there; chosen on phantoms of `ishcount simulate` so that one cut serves all. The table and the
-plot above are without it.
+**Priors.** What is counted with multiplies the odds of red candidates by {fast_red}, and of either dye at
+more than 0.35 um/px, where scores come out low, by {coarse} instead; chosen on phantoms of
+`ishcount simulate` so that one cut serves all. The table and the plot above are without them.
 
 **Limits.** No real chromogenic RNA ISH slide was available; dots were only ever drawn. DAB and melanin
 lie 7 degrees apart, less than slides differ among themselves, and JPEG with halved chroma takes 12 to 20
@@ -65,7 +65,7 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
         "", "| what it is | candidates | named so |", "|---|---|---|", *named,
         "", "![Share of dots against mean score on held-out slides](images/dot_reliability.png)", "",
     ]  # fmt: skip
-    write_text(path, text + "\n".join(lines) + _LIMITS.format(coarse=COARSE_ODDS))
+    write_text(path, text + "\n".join(lines) + _LIMITS.format(**ODDS))
     _draw(path.parent / "images" / "dot_reliability.png", card["reliability"])
 
 
