@@ -24,12 +24,15 @@ def add_confounders(canvas: Canvas, nuclei: list[tuple[float, float, float]]) ->
     if level and rng.uniform() < 0.35:
         _pigmented_region(canvas, nuclei)
     for draw_one, mean in (
-        (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_crystal, 0.8), (_speck, 1.5),
-        (_corneum, 0.25), (_edge, 0.3),
+        (_melanin, 2.0), (_red_cell, 3.0), (_precipitate, 2.5), (_haze, 1.5), (_speck, 1.5), (_corneum, 0.25),
+        (_edge, 0.3),
     ):  # fmt: skip
         if rng.uniform() < 0.6:
             for _ in range(rng.poisson(mean * level)):
                 draw_one(canvas)
+    if rng.uniform() < 0.6:
+        for _ in range(rng.poisson(3.0 * level)):
+            _crystal(canvas, nuclei)
 
 
 def _melanin(canvas: Canvas) -> None:
@@ -128,15 +131,18 @@ def _haze(canvas: Canvas) -> None:
     canvas.add(where, rng.uniform(0.03, 0.35) * mask * mottle, canvas.draw.vectors["chromogen"])
 
 
-def _crystal(canvas: Canvas) -> None:
-    """Crystals and lumps of chromogen: sharp, large or needle-like."""
+def _crystal(canvas: Canvas, nuclei: list[tuple[float, float, float]]) -> None:
+    """Crystals and lumps of chromogen: sharp, even, large or needle-like; half of them on or beside a nucleus."""
     rng = canvas.rng
     x, y = canvas.place()
+    if nuclei and rng.uniform() < 0.5:
+        x, y, radius = nuclei[rng.integers(len(nuclei))]
+        x, y = x + rng.normal(0, radius) / canvas.mpp, y + rng.normal(0, radius) / canvas.mpp
     where, mask = canvas.blob(
         x, y, rng.uniform(0.9, 5), rng.uniform(1, 6), rng.uniform(0.05, 0.2), rng.uniform(0, 3)
     )
     canvas.note("size", x, y, 2.0)
-    canvas.add(where, rng.uniform(0.3, 1.5) * mask, canvas.draw.vectors["chromogen"])
+    canvas.add(where, rng.uniform(0.3, 1.8) * mask, canvas.draw.vectors["chromogen"])
 
 
 def _speck(canvas: Canvas) -> None:
