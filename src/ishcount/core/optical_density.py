@@ -66,23 +66,34 @@ def separate(rgb: npt.NDArray[np.uint8], tables: npt.NDArray[np.int32]) -> npt.N
     """Stain planes int16 (3, h, w), `LEVELS_PER_OD` levels per OD, of an RGB image (h, w, 3)."""
     # Three stains in one 64-bit sum of 21 bits each, so that a pixel costs three look-ups and not nine.
     fields = tables.astype(np.int64) + LARGEST_ENTRY
-    return _separate(rgb, fields[0] + (fields[1] << 21) + (fields[2] << 42))
+    packed = fields[0] + (fields[1] << 21) + (fields[2] << 42)
+    least, most = tables.min(axis=2).sum(axis=1), tables.max(axis=2).sum(axis=1)
+    cut = least.min() < -32768 or most.max() > 32767  # with usual stains no pixel needs it: half the time
+    planes = np.empty((3, *rgb.shape[:2]), np.int16)
+    fill = _separate_cut if cut else _separate
+    fill(np.ascontiguousarray(rgb).reshape(-1), packed, planes.reshape(3, -1))
+    return planes
 
 
 @njit
-def _separate(rgb: Any, packed: Any) -> Any:
-    height, width = rgb.shape[0], rgb.shape[1]
-    planes = np.empty((3, height, width), np.int16)
-    for y in range(height):
-        for x in range(width):
-            total = packed[0, rgb[y, x, 0]] + packed[1, rgb[y, x, 1]] + packed[2, rgb[y, x, 2]]
-            first = np.int32((total & 0x1FFFFF) - 3 * LARGEST_ENTRY)
-            second = np.int32(((total >> 21) & 0x1FFFFF) - 3 * LARGEST_ENTRY)
-            third = np.int32((total >> 42) - 3 * LARGEST_ENTRY)
-            planes[0, y, x] = min(max(first, -32768), 32767)
-            planes[1, y, x] = min(max(second, -32768), 32767)
-            planes[2, y, x] = min(max(third, -32768), 32767)
-    return planes
+def _separate(values: Any, packed: Any, planes: Any) -> None:
+    red, green, blue = packed[0], packed[1], packed[2]
+    for i in range(planes.shape[1]):
+        total = red[values[3 * i]] + green[values[3 * i + 1]] + blue[values[3 * i + 2]]
+        planes[0, i] = np.int32((total & 0x1FFFFF) - 3 * LARGEST_ENTRY)
+        planes[1, i] = np.int32(((total >> 21) & 0x1FFFFF) - 3 * LARGEST_ENTRY)
+        planes[2, i] = np.int32((total >> 42) - 3 * LARGEST_ENTRY)
+
+
+@njit
+def _separate_cut(values: Any, packed: Any, planes: Any) -> None:
+    """The same where sums may leave int16."""
+    red, green, blue = packed[0], packed[1], packed[2]
+    for i in range(planes.shape[1]):
+        total = red[values[3 * i]] + green[values[3 * i + 1]] + blue[values[3 * i + 2]]
+        for stain in range(3):
+            level = np.int32(((total >> (21 * stain)) & 0x1FFFFF) - 3 * LARGEST_ENTRY)
+            planes[stain, i] = min(max(level, -32768), 32767)
 
 
 def block_mean(rgb: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:

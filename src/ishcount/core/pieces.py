@@ -26,53 +26,69 @@ A, B, LENGTH, LOW, GRAD, PASS = range(6)
 OUTSIDE = np.float32(-1e9)  # height of what belongs to no piece
 
 
-@njit
-def basins(height: Any, radius: Any) -> Any:
+def basins(height: npt.NDArray[np.float32], radius: int) -> tuple[Labels, int]:
     """Labels int32 (h, w) of hills, numbered by hilltop in reading order, and how many there are.
 
     height: float32 (h + 2 radius, w + 2 radius), `OUTSIDE` where there is no piece and in the frame.
     A hilltop with a higher pixel within `radius` px belongs to the hill of the highest of them.
     """
-    up = _steps(height.ravel(), height.shape[1], radius)
-    wide = height.shape[1]
-    labels = np.zeros((height.shape[0] - 2 * radius, wide - 2 * radius), np.int32)
-    hill = np.zeros(len(up), np.int32)
-    n = 0
-    for top in range(len(up)):
-        if up[top] == top:
-            n += 1
-            hill[top] = n
-    path = np.empty(len(up), np.int32)
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
-            i = np.int64((y + radius) * wide + x + radius)
-            if up[i] < 0:
-                continue
-            steps = 0
-            while hill[i] == 0:
-                path[steps] = i
-                steps += 1
-                i = np.int64(up[i])
-            for k in range(steps):
-                hill[path[k]] = hill[i]
-            labels[y, x] = hill[i]
+    up = np.empty(height.size, np.int32)
+    n = _steps(height, up, radius)
+    labels = np.zeros((height.shape[0] - 2 * radius, height.shape[1] - 2 * radius), np.int32)
+    _follow(height, up, radius, labels)
     return labels, n
 
 
 @njit
-def _steps(level: npt.NDArray[np.float32], wide: int, radius: int) -> Labels:
-    """The pixel one step higher than each: itself on a hilltop, -1 outside."""
-    up = np.full(len(level), -1, np.int32)
-    for i in range(radius * wide, len(level) - radius * wide):
-        best, at = level[i], i
-        if best == OUTSIDE:
-            continue
-        for above in (i - wide, i, i + wide):
-            for j in range(above - 1, above + 2):
-                if level[j] > best:
-                    best, at = level[j], j
-        up[i] = _higher_near(level, i, wide, radius) if at == i else at
-    return up
+def _steps(height: Any, up: Labels, radius: int) -> int:
+    """Fill `up` with the flat place of the pixel one step higher, on hilltops with minus their label; their
+    number. Of equal neighbours the first in reading order is taken. What is outside is left alone.
+    """
+    level, wide, n = height.ravel(), height.shape[1], 0
+    for y in range(radius, height.shape[0] - radius):
+        above, same, below = height[y - 1], height[y], height[y + 1]
+        for x in range(radius, wide - radius):
+            if same[x] == OUTSIDE:
+                continue
+            first = max(max(above[x - 1], above[x]), max(above[x + 1], same[x - 1]))
+            best = max(first, max(max(same[x + 1], below[x - 1]), max(below[x], below[x + 1])))
+            i = y * wide + x
+            if best > same[x]:  # written so that the machine need not guess which it is
+                step = wide + 1
+                step = wide if below[x] == best else step
+                step = wide - 1 if below[x - 1] == best else step
+                step = 1 if same[x + 1] == best else step
+                step = -1 if same[x - 1] == best else step
+                step = 1 - wide if above[x + 1] == best else step
+                step = -wide if above[x] == best else step
+                step = -1 - wide if above[x - 1] == best else step
+                up[i] = i + step
+                continue
+            up[i] = _higher_near(level, i, wide, radius)
+            if up[i] == i:
+                n += 1
+                up[i] = -n
+    return n
+
+
+@njit
+def _follow(height: Any, up: Labels, radius: int, labels: Labels) -> None:
+    """Fill `labels`; every pixel on the way is given its label too, so that no way is gone twice."""
+    wide = height.shape[1]
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if height[y + radius, x + radius] == OUTSIDE:
+                continue
+            i = (y + radius) * wide + x + radius
+            top = i
+            while up[top] >= 0:
+                top = np.int64(up[top])
+            label = up[top]
+            while up[i] >= 0:
+                following = np.int64(up[i])
+                up[i] = label
+                i = following
+            labels[y, x] = -label
 
 
 @njit
@@ -143,22 +159,28 @@ def shape_sums(labels: Labels, n_labels: int, plane: Plane) -> Table:
 
 def measure_pieces(labels: Labels, n_labels: int, plane: Plane, gradient: Plane) -> tuple[Table, Table]:
     """All sums (n_labels + 1, 12; row 0 stays 0), in pixels and levels, and borders (n, 6) by A then B."""
-    sums = shape_sums(labels, n_labels, plane)
-    _add_perimeters(labels, gradient, sums)
+    shape = shape_sums(labels, n_labels, plane)
     n, room = (
         -1,
         4 * n_labels + 16,
     )  # whole pieces have fewer than three borders each, fragments may have more
     while n < 0:
-        borders = np.zeros((room, 6), np.int64)
-        n, room = _add_borders(labels, plane, gradient, borders, n_labels), 2 * room
+        sums, borders = shape.copy(), np.zeros((room, 6), np.int64)
+        n, room = _add_borders(labels, plane, gradient, sums, borders), 2 * room
     order = np.lexsort((borders[:n, B], borders[:n, A]))
     return sums, borders[order]
 
 
 @njit
-def _add_perimeters(labels: Labels, gradient: Plane, sums: Table) -> None:
+def _add_borders(labels: Labels, plane: Plane, gradient: Plane, sums: Table, borders: Table) -> int:
+    """Add perimeters to `sums`, fill `borders` in the order of their first pixel; how many there are, or -1
+    when they have no room.
+
+    Borders of one label A hang together: the newest is `first[A]`, the one before it `following` that.
+    """
+    first, following = np.full(len(sums), -1), np.empty(len(borders), np.int64)
     height, width = labels.shape
+    n = 0
     for y in range(height):
         for x in range(width):
             a = labels[y, x]
@@ -169,34 +191,13 @@ def _add_perimeters(labels: Labels, gradient: Plane, sums: Table) -> None:
                 b = labels[v, u]
                 edge = np.int64(gradient[y, x]) + gradient[v, u]
                 is_open = np.int64(a == 0 or b == 0)
-                sums[a, PERIMETER] += 1
-                sums[b, PERIMETER] += 1
-                sums[a, OPEN] += is_open
-                sums[b, OPEN] += is_open
-                sums[a, GRADIENT] += edge
-                sums[b, GRADIENT] += edge
-    sums[0] = 0
-
-
-@njit
-def _add_borders(labels: Labels, plane: Plane, gradient: Plane, borders: Table, n_labels: int) -> int:
-    """Fill `borders` in the order of their first pixel; how many there are, or -1 when they have no room.
-
-    Borders of one label A hang together: the newest is `first[A]`, the one before it `following` that.
-    """
-    first, following = np.full(n_labels + 1, -1), np.empty(len(borders), np.int64)
-    height, width = labels.shape
-    n = 0
-    for y in range(height):
-        for x in range(width):
-            a = labels[y, x]
-            if a == 0:
-                continue
-            for down in range(2):
-                v, u = y + down, x + 1 - down
-                if v >= height or u >= width or labels[v, u] == a or labels[v, u] == 0:
+                for label in (a, b):
+                    sums[label, PERIMETER] += 1
+                    sums[label, OPEN] += is_open
+                    sums[label, GRADIENT] += edge
+                if is_open:
                     continue
-                lower, upper = min(a, labels[v, u]), max(a, labels[v, u])
+                lower, upper = min(a, b), max(a, b)
                 k = first[lower]
                 while k >= 0 and borders[k, B] != upper:
                     k = following[k]
@@ -209,8 +210,9 @@ def _add_borders(labels: Labels, plane: Plane, gradient: Plane, borders: Table, 
                 low = np.int64(min(plane[y, x], plane[v, u]))
                 borders[k, LENGTH] += 1
                 borders[k, LOW] += low
-                borders[k, GRAD] += np.int64(gradient[y, x]) + gradient[v, u]
+                borders[k, GRAD] += edge
                 borders[k, PASS] = max(borders[k, PASS], low)
+    sums[0] = 0
     return n
 
 

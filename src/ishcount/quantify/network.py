@@ -53,7 +53,8 @@ def nuclei_of_block(
     grid, params = plan.grid_pixel_size, job.params.nuclei
     haematoxylin = coarse(stains[0])
     if params.network is None:
-        return find_nuclei(haematoxylin, grid, plan.nuclei, params, chromogen=coarse(stains[1]))
+        chromogen = coarse(stains[1]) if params.channels == "all_stains" else None
+        return find_nuclei(haematoxylin, grid, plan.nuclei, params, chromogen=chromogen)
     labels = segment(
         rgb,
         plan.pixel_size,

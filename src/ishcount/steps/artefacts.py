@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import ndimage
 
+from ishcount.core.compiled import njit
 from ishcount.core.settings import Settings
 
 Array = npt.NDArray[Any]
@@ -75,7 +76,7 @@ def focus_energy(rgb: npt.NDArray[np.uint8], pixel_um: float, factor: int) -> np
     partly covered. The coarse band is taken on every second pixel. A margin of 9 um round the cells that are
     kept makes them the same in every block, bit by bit.
     """
-    fine = _OD_LEVEL[rgb[..., 1]]  # every stain used here absorbs green
+    fine = np.asarray(cv2.LUT(np.ascontiguousarray(rgb[..., 1]), _OD_LEVEL))  # every stain absorbs green
     height, width = fine.shape
     half = cv2.resize(fine, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
     if height % 2 or width % 2:  # whole pairs only: a stretched picture would differ from block to block
@@ -84,30 +85,55 @@ def focus_energy(rgb: npt.NDArray[np.uint8], pixel_um: float, factor: int) -> np
     rows, cols = -(-height // factor), -(-width // factor)
     sums = np.stack(
         [
-            _sums(_band(fine, FINE_UM, pixel_um), np.arange(rows) * factor, np.arange(cols) * factor),
+            _sums(fine, FINE_UM, pixel_um, _starts(rows, factor), _starts(cols, factor)),
             4
             * _sums(
-                _band(half, COARSE_UM, 2 * pixel_um),
-                -(-np.arange(rows) * factor // 2),
-                -(-np.arange(cols) * factor // 2),
+                half, COARSE_UM, 2 * pixel_um, -(-_starts(rows, factor) // 2), -(-_starts(cols, factor) // 2)
             ),
         ]
     )
     return np.asarray(np.minimum(sums // 4, 65535), np.uint16)
 
 
-def _band(levels: npt.NDArray[np.uint8], sd_um: tuple[float, float], pixel_um: float) -> Array:
+def _starts(n: int, factor: int) -> npt.NDArray[np.int64]:
+    return np.arange(n) * factor
+
+
+def _sums(
+    levels: Array,
+    sd_um: tuple[float, float],
+    pixel_um: float,
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int32]:
+    """Sums of squares of the band between two smoothings over cells that start at `rows` and `cols`."""
     narrow, wide = (cv2.GaussianBlur(levels, (0, 0), sd / pixel_um) for sd in sd_um)
-    return narrow.astype(np.int32) - wide
+    sums = np.zeros((len(rows), len(cols)), np.int32)
+    bottoms, rights = _ends(rows, levels.shape[0]), _ends(cols, levels.shape[1])
+    _add_squares(narrow, wide, rows, bottoms, cols, rights, sums)
+    return sums
 
 
-def _sums(band: Array, rows: Array, cols: Array) -> npt.NDArray[np.int32]:
-    square = band * band
-    beyond = int(rows[-1] >= len(square)), int(cols[-1] >= square.shape[1])
-    if any(beyond):  # a last cell of a single pixel, whose pair is the cell's before: it holds no detail
-        square = np.pad(square, ((0, beyond[0]), (0, beyond[1])))
-    found = np.add.reduceat(np.add.reduceat(square, rows, axis=0), cols, axis=1)
-    return np.asarray(found, np.int32)
+def _ends(starts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Where cells end: before the next; one of a single pixel, whose pair is the cell's before, is empty."""
+    return np.asarray(np.maximum(np.append(starts[1:], size), np.minimum(starts + 1, size)))
+
+
+@njit
+def _add_squares(narrow: Any, wide: Any, tops: Any, bottoms: Any, lefts: Any, rights: Any, sums: Any) -> None:
+    column = np.empty(narrow.shape[1], np.int32)
+    for row in range(len(tops)):
+        column[:] = 0  # down the columns first: adding across a row cannot use the machine's wide words
+        for y in range(tops[row], bottoms[row]):
+            inner, outer = narrow[y], wide[y]
+            for x in range(len(column)):
+                detail = np.int32(inner[x]) - np.int32(outer[x])
+                column[x] += detail * detail
+        for col in range(len(lefts)):
+            total = np.int32(0)
+            for x in range(lefts[col], rights[col]):
+                total += column[x]
+            sums[row, col] = total
 
 
 def find_blur(
