@@ -1,8 +1,8 @@
 """Peak memory against slide size: `python tests/benchmarks/bench_memory.py [--sides 10240 30720 100352]`.
 
 Each stage runs in a process of its own, forked as workers are, and reports its peak resident memory with the
-libraries it loads. The slides are made by repeating tiles; --share says which share of each is tissue (one
-number for all, or one each), since counting 10,000 megapixels of tissue takes some CPU minutes.
+libraries it loads. The slides are made by repeating tiles; --share says which share of each is tissue (the last
+number goes on for the others), since counting 10,000 megapixels of tissue takes some CPU minutes.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def measure(side: int, share: float, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", type=int, nargs="+", default=[10240, 30720, 100352])
-    parser.add_argument("--share", type=float, nargs="+", default=[0.9, 0.5, 0.1])
+    parser.add_argument("--share", type=float, nargs="+", help="of each side in turn (.9, .5, .1)")
     options = parser.parse_args()
-    shares = options.share if len(options.share) > 1 else options.share * len(options.sides)
+    shares = options.share or [0.9, 0.5, 0.1]
+    shares += shares[-1:] * (len(options.sides) - len(shares))
     print(about_machine())
-    for side, share in zip(options.sides, shares, strict=True):
+    for side, share in zip(options.sides, shares, strict=False):
         folder = Path(tempfile.mkdtemp())
         try:
             measure(side, share, folder)

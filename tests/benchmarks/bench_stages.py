@@ -29,6 +29,7 @@ from repeated_slide import write_repeated
 
 from ishcount.quantify import SlideJob, block, prepare
 from ishcount.steps import dots, nuclei
+from ishcount.study.executors import settle_in
 
 SIDE = 8192
 RUNS = 3
@@ -58,7 +59,7 @@ def timed(function: Callable[..., Any], name: str, seconds: dict[str, float]) ->
 
 def main(slide: Path, marker: str, folder: Path, reference: bool) -> None:
     """Count every block `RUNS` times and print medians of the stages."""
-    cv2.setNumThreads(1)
+    settle_in()  # as workers do: freed memory is kept for the next block
     name, _, chromogen = marker.partition(":")
     job = SlideJob(
         slide=str(slide), slide_id="bench", folder=folder / "out", work=folder / "work",
