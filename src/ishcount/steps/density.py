@@ -20,7 +20,7 @@ from ishcount.core.settings import Settings
 BLOCK_COLUMNS = ("compartment", "row", "column", "area_mm2")
 # Power of the likelihood ratio behind a cell's score: the training's slides hold far more that resembles dots
 # than tissue does, so high scores mean more here. Best of 1 to 1.8 on phantoms 8500-8515 (docs/methods.md).
-EVIDENCE_WEIGHT = 1.1
+EVIDENCE_WEIGHT = 1.2
 REGION_COLUMNS = ("compartment", "area_mm2", "area_low_mm2", "area_high_mm2", "outline_mm2")
 
 

@@ -58,7 +58,8 @@ def fit_and_report(
     held = [_among(slide, _raw(alone, slide)) for slide in test]
     score = among.predict_proba(np.concatenate(held))[:, 1]
     label = np.concatenate([_labels(slide) for slide in test])
-    score, label = score[label >= 0], label[label >= 0]
+    weight = np.concatenate(_weights(test, [1.0] * len(test)))
+    score, weight, label = score[label >= 0], weight[label >= 0], label[label >= 0]
     drawn = np.concatenate([_labels(slide) for slide in train])
     card = {
         "date": date,
@@ -72,7 +73,7 @@ def fit_and_report(
         "real_negative_fields": [name for name, _ in real],
         "cell_prevalence": CELL_PREVALENCE,
         "held_out": held_out_table(score, label),
-        "reliability": reliability(score, label),
+        "reliability": reliability(score, label, weight),
         "limits": "no real chromogenic RNA ISH slide was available; dots were only ever drawn",
     }
     names = {"alone": FEATURE_NAMES, "among": (*FEATURE_NAMES, *NEIGHBOUR_NAMES)}
@@ -134,17 +135,22 @@ def _fit(
     """Trees over what is known of the decidable candidates, every slide weighing as told."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    labels = [_labels(slide) for slide in slides]
-    weight = [
-        np.full(len(y), share * SLIDE_WEIGHT / max(len(y), MIN_CANDIDATES))
-        for y, share in zip(labels, weights, strict=True)
-    ]
-    known, w, x = np.concatenate(labels), np.concatenate(weight), np.concatenate(features)
+    known = np.concatenate([_labels(slide) for slide in slides])
+    w, x = np.concatenate(_weights(slides, weights)), np.concatenate(features)
     model = HistGradientBoostingClassifier(
         max_iter=N_TREES[kind], max_leaf_nodes=LEAVES, learning_rate=LEARNING_RATE[kind], min_samples_leaf=80,
         max_features=FEATURES_PER_SPLIT, l2_regularization=5.0, early_stopping=False, random_state=SEED,
     )  # fmt: skip
     return model.fit(x[known >= 0], known[known >= 0], sample_weight=w[known >= 0])
+
+
+def _weights(slides: Sequence[Slide], weights: Sequence[float]) -> list[Array]:
+    """Of every candidate, so that slides weigh as told however many candidates they hold."""
+    sizes = [sum(len(field.x) for field in slide) for slide in slides]
+    return [
+        np.full(n, share * SLIDE_WEIGHT / max(n, MIN_CANDIDATES))
+        for n, share in zip(sizes, weights, strict=True)
+    ]
 
 
 def _raw(model: Any, slide: Slide) -> Array:
@@ -196,16 +202,18 @@ def held_out_table(score: Array, label: npt.NDArray[np.int8]) -> list[dict[str, 
     return table
 
 
-def reliability(score: Array, label: npt.NDArray[np.int8]) -> list[dict[str, float]]:
-    """Mean score against the share of dots, with fine bins among the high scores."""
+def reliability(score: Array, label: npt.NDArray[np.int8], weight: Array) -> list[dict[str, float]]:
+    """Mean score against the share of dots, with fine bins among the high scores; candidates weigh as in the
+    fit, where slides are equals: those of densely dotted slides would otherwise be most of each bin.
+    """
     edges = np.array([0, 0.01, 0.05, 0.2, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0001])
     place = np.digitize(score, edges) - 1
     return [
         {
             "from": float(edges[k]),
             "n": int(here.sum()),
-            "score": float(score[here].mean()),
-            "dots": float(label[here].mean()),
+            "score": float(np.average(score[here], weights=weight[here])),
+            "dots": float(np.average(label[here], weights=weight[here])),
         }
         for k in range(len(edges) - 1)
         if (here := place == k).any()

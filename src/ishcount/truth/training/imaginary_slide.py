@@ -53,8 +53,8 @@ def between(rng: np.random.Generator, family: Any, degrees: float) -> Array:
 
 
 def chromogen_colour(rng: np.random.Generator, chromogen: str) -> Array:
-    """The published colour turned a little on most slides, on the others anywhere in its family."""
-    if rng.uniform() < 0.6:
+    """The published colour turned a little on half of the slides, on the others anywhere in its family."""
+    if rng.uniform() < 0.5:
         return turned(rng, CHROMOGEN[chromogen], 7)
     return between(rng, CHROMOGEN_FAMILY[chromogen], 5)
 
@@ -81,6 +81,7 @@ def draw_slide(rng: np.random.Generator, chromogen: str, mpp_um: float) -> Draw:
             "dot_spread": rng.uniform(0.15, 0.55),
             "dot_sigma_um": rng.uniform(0.20, 0.40) if rng.uniform() < 0.75 else rng.uniform(0.40, 0.65),
             "confounders": rng.choice([0.0, 0.3, 1.0, 2.0]),
+            "more_copies": rng.choice([0.5, 2.0, 6.0, 25.0], p=[0.4, 0.3, 0.2, 0.1]),  # mean beyond the first
             "prevalence": rng.choice([0.0, 0.03, 0.15, 0.4], p=[0.25, 0.2, 0.25, 0.3]),
         },
         blur_um=rng.uniform(0.08, 0.45),

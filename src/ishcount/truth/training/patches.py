@@ -79,7 +79,7 @@ def _dots(canvas: Canvas, nuclei: list[tuple[float, float, float]]) -> Array:
     places: list[tuple[float, float]] = []
     for x, y, radius in nuclei:
         if rng.uniform() < habits["prevalence"]:
-            for _ in range(1 + rng.poisson(rng.choice([0.5, 2, 8], p=[0.6, 0.3, 0.1]))):
+            for _ in range(1 + rng.poisson(habits["more_copies"] * rng.gamma(1.5) / 1.5)):  # cells differ
                 reach = radius * rng.uniform(0, 1.2) + rng.exponential(0.8) * (rng.uniform() < 0.5)
                 angle = rng.uniform(0, 2 * np.pi)
                 places.append(
