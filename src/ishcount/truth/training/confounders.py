@@ -132,7 +132,7 @@ def _haze(canvas: Canvas) -> None:
 
 
 def _crystal(canvas: Canvas, nuclei: list[tuple[float, float, float]]) -> None:
-    """Crystals and lumps of chromogen: sharp, even, large or needle-like; half of them on or beside a nucleus."""
+    """Crystals and lumps of chromogen: sharp, even, large or needle-like; half of them at a nucleus."""
     rng = canvas.rng
     x, y = canvas.place()
     if nuclei and rng.uniform() < 0.5:
