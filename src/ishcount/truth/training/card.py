@@ -59,7 +59,7 @@ def write_card(path: Path, card: dict[str, Any]) -> None:
     lines = [
         "", "| cut | precision | recall of drawn dots | false per 1,000 candidates |", "|---|---|---|---|",
         *held,
-        "", "**Reliability** on the same slides (mean score against the share of dots; slides weigh the same):",
+        "", "**Reliability** on the same slides (mean score, share of dots; slides weigh the same):",
         "",
         "| scores from | candidates | mean score | dots |", "|---|---|---|---|", *reliable,
         "", "**Reasons** of candidates that are no dots, on held-out slides; trees see each candidate alone:",
