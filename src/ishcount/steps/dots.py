@@ -301,23 +301,33 @@ def _measure(
 
 @njit
 def _surroundings(grid_planes: Any, factor: Any, ys: Any, xs: Any, halves: Any, features: Any) -> Any:
-    """Mean of each plane of the coarse grid in square boxes about each candidate."""
+    """Mean of each plane of the coarse grid in square boxes about each candidate, whose `ys` never fall.
+
+    Sums down the columns go from one candidate's rows to the next's.
+    """
     height, width = grid_planes.shape[1:]
-    room = np.zeros(2 * halves.max() + 1, np.int32)
-    for i in range(len(ys)):
-        row, col = ys[i] // factor, xs[i] // factor
+    for plane in range(3):
+        rows = grid_planes[plane]
         for box in range(len(halves)):
-            top, bottom = max(0, row - halves[box]), min(height, row + halves[box] + 1)
-            left, right = max(0, col - halves[box]), min(width, col + halves[box] + 1)
-            sums = room[: right - left]
-            for plane in range(3):
-                sums[:] = 0  # down the columns first: adding across a row cannot use the machine's wide words
-                for y in range(top, bottom):
-                    line = grid_planes[plane, y, left:right]
-                    for k in range(len(sums)):
-                        sums[k] += line[k]
+            half = halves[box]
+            down = np.zeros(width, np.int32)
+            top, bottom = 0, 0
+            for i in range(len(ys)):
+                row, col = ys[i] // factor, xs[i] // factor
+                last = min(height, row + half + 1)
+                while bottom < last:
+                    entering = rows[bottom]
+                    for x in range(width):
+                        down[x] += entering[x]
+                    bottom += 1
+                while top < row - half:
+                    leaving = rows[top]
+                    for x in range(width):
+                        down[x] -= leaving[x]
+                    top += 1
+                left, right = max(0, col - half), min(width, col + half + 1)
                 total = np.int64(0)
-                for value in sums:
+                for value in down[left:right]:
                     total += value
                 mean = total / ((bottom - top) * (right - left)) / LEVELS_PER_OD
                 features[i, N_LOCAL + plane * len(halves) + box] = mean
