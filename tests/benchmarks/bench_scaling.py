@@ -25,22 +25,19 @@ from ishcount.study.run import run_study
 from ishcount.study.sheet import sheet_of_slides
 
 
-def run(slide: Path, out: Path, **how: Any) -> tuple[float, dict[str, float], float]:
-    """Seconds by the clock, seconds of each stage summed over workers, and CPU seconds of all processes."""
+def run(slide: Path, out: Path, **how: Any) -> tuple[float, dict[str, float]]:
+    """Seconds by the clock, and of each stage summed over workers."""
     shutil.rmtree(out, ignore_errors=True)
     sheet = sheet_of_slides([slide], {"IFNG": how.pop("chromogen", "dab")}, None)
-    before = os.times()
     start = time.perf_counter()
     result = run_study(
         sheet, out, params=Params(), options=RunOptions(outputs="tables", **how), keep_others=True
     )
     took = time.perf_counter() - start
-    after = os.times()
     if result.exit_code:
         raise SystemExit(result.outcomes[0].reason)
-    cpu = sum(after[:4]) - sum(before[:4])
     stages = json.loads((out / "run.json").read_text("utf-8"))["slides"][0]["seconds"]
-    return took, stages, cpu
+    return took, stages
 
 
 def main() -> None:
@@ -60,15 +57,14 @@ def main() -> None:
         run(write_repeated(Path(scratch) / "warm.tif", 4096), out, n_workers=1)
         ratios, dask, dye = [], [], "fast_red" if options.skin else "dab"
         for _ in range(options.runs):
-            one, alone, _ = run(slide, out, n_workers=1, chromogen=dye)
-            two, shared, cpu = run(slide, out, n_workers=2, chromogen=dye)
+            one, alone = run(slide, out, n_workers=1, chromogen=dye)
+            two, shared = run(slide, out, n_workers=2, chromogen=dye)
             ratios.append(one / two)
             print(
                 f"load {os.getloadavg()[0]:.1f}: one worker {one:.1f} s, two {two:.1f} s, {one / two:.2f} x"
             )
             for name, stages in (("one", alone), ("two", shared)):
                 print(f"  {name}: " + ", ".join(f"{stage} {s:.1f}" for stage, s in stages.items()))
-            print(f"  CPU of two workers {cpu:.1f} s", flush=True)
             if options.dask:
                 dask.append(dask_over(slide, out, two, dye))
         print(f"two workers are {statistics.median(ratios):.2f} x as fast as one (median)")
@@ -82,7 +78,7 @@ def dask_over(slide: Path, out: Path, seconds: float, dye: str) -> float:
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         run(slide, out, scheduler=cluster.scheduler_address, chromogen=dye)  # its workers load what they need
-        took, _, _ = run(slide, out, scheduler=cluster.scheduler_address, chromogen=dye)
+        took, _ = run(slide, out, scheduler=cluster.scheduler_address, chromogen=dye)
     print(f"  Dask {took:.1f} s", flush=True)
     return took / seconds
 
