@@ -136,7 +136,7 @@ def make_cells(
     )
     flags = columns["flags"].astype(np.uint32)
     for marker, _ in job.markers:
-        mine = dots[dots["marker"] == marker]
+        mine = dots.loc[dots["marker"] == marker, ["cell_id", "score", "n_copies", "in_nucleus"]]
         owner = mine["cell_id"].to_numpy().astype(np.int64)
         score, copies = mine["score"].to_numpy(), mine["n_copies"].to_numpy().astype(np.int64)
         counted = score >= np.float32(job.params.density.dot_cut)

@@ -123,7 +123,7 @@ def _marker(
     owners: Mapping[Ownership, npt.NDArray[np.uint32]],
 ) -> dict[str, Any]:
     row = rows[(rows["marker"] == marker) & (rows["compartment"] == "tissue")].iloc[0]
-    mine = dots[dots["marker"] == marker]
+    mine = dots.loc[dots["marker"] == marker, ["cell_id", "peak_od", "score", "in_nucleus", "reason"]]
     area = float(row["area_mm2"])
     doubt = expected_false(
         cells[f"{marker}_score"].to_numpy(np.float64), cells[f"{marker}_positive"].to_numpy(),
