@@ -1,9 +1,10 @@
 """Where the time of counting goes: each stage in CPU ms per megapixel, and over pure decoding.
 
-    python tests/benchmarks/bench_stages.py [SLIDE MARKER:CHROMOGEN]
+    python tests/benchmarks/bench_stages.py [--skin | SLIDE MARKER:CHROMOGEN]
 
 Without a slide: the reference file of `bench_decode.py` (JPEG quality 80, 4:2:0, tiles of 256, all tissue).
-Its tissue is a brown membrane stain with some 4,000 dot candidates per megapixel: a hard case.
+Its tissue is a brown membrane stain with some 4,000 dot candidates per megapixel: a hard case. With --skin: a
+drawn section with red dots, coded the same way.
 Stages are timed inside the same process; a stage within another is indented and counted in both.
 """
 
@@ -25,7 +26,7 @@ import numpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_decode import cpu_seconds, decode_alone
-from repeated_slide import write_repeated
+from repeated_slide import skin_unit, write_repeated
 
 from ishcount.quantify import SlideJob, block, prepare
 from ishcount.steps import dots, nuclei
@@ -101,4 +102,6 @@ if __name__ == "__main__":
         if len(sys.argv) > 2:
             main(Path(sys.argv[1]), sys.argv[2], Path(scratch), False)
         else:
-            main(write_repeated(Path(scratch) / "reference.tif", SIDE), "IFNG:dab", Path(scratch), True)
+            skin = sys.argv[1:] == ["--skin"]
+            drawn = write_repeated(Path(scratch) / "slide.tif", SIDE, unit=skin_unit() if skin else None)
+            main(drawn, "IFNG:fast_red" if skin else "IFNG:dab", Path(scratch), True)
