@@ -7,9 +7,11 @@ from ishcount.core.optical_density import LEVELS_PER_OD, block_mean, separate, u
 from ishcount.core.units import PixelSize
 from ishcount.steps.dots import (
     FEATURE_NAMES,
+    N_LOCAL,
     REACH_UM,
     DotNoise,
     DotParams,
+    _surroundings,
     find_candidates,
     measure_noise,
 )
@@ -96,3 +98,15 @@ def test_noise_lifts_the_threshold(rng):
     assert 0.005 < noise.noise_od < 0.05
     assert noise.threshold_od(DotParams(noise_factor=10)) == pytest.approx(10 * noise.noise_od)
     assert measure_noise([], PIXEL, DotParams()).threshold_od(DotParams()) == 0.03
+
+
+def test_surroundings_are_means_of_boxes_cut_off_at_the_edge(rng):
+    planes = rng.integers(-2000, 9000, (3, 41, 57)).astype(np.int16)
+    halves = np.array([2, 9])
+    y, x = (np.array(v, np.int32) for v in ([0, 3, 3, 50, 81], [0, 113, 4, 60, 2]))
+    found = np.zeros((5, N_LOCAL + 6), np.float32)
+    _surroundings(planes, 2, y, x, halves, found)
+    for i, (row, col) in enumerate(zip(y // 2, x // 2, strict=True)):
+        for k, half in enumerate(halves):
+            box = planes[:, max(0, row - half) : row + half + 1, max(0, col - half) : col + half + 1]
+            assert found[i, N_LOCAL + k :: 2] == pytest.approx(box.mean(axis=(1, 2)) / 4000, rel=1e-6)
