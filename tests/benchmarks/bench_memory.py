@@ -1,8 +1,8 @@
 """Peak memory against slide size: `python tests/benchmarks/bench_memory.py [--sides 10240 30720 100352]`.
 
 Each stage runs in a process of its own, forked as workers are, and reports its peak resident memory with the
-libraries it loads. The slides are made by repeating tiles; --share says which share of each is tissue (the last
-number goes on for the others), since counting 10,000 megapixels of tissue takes some CPU minutes.
+libraries it loads. The slides are made by repeating tiles; --share says which share of each is tissue (the
+last number goes on for the others), since counting 10,000 megapixels of tissue takes some CPU minutes.
 """
 
 from __future__ import annotations

@@ -102,9 +102,8 @@ def score_candidates(
     contrast = features[:, feature_names.index("contrast_total")]
     around = neighbour_evidence(x, y, contrast, model.alone.raw(alone), um_per_px)
     raw = model.among.raw(np.concatenate([alone, around], axis=1))
-    brown, mpp_um = (features[:, feature_names.index(name)] for name in ("is_brown", "mpp_um"))
-    odds = np.where(brown > 0, 1.0, model.odds["fast_red"])
-    return _sigmoid(raw + np.log(np.where(mpp_um > COARSE_UM, model.odds["coarse"], odds)))
+    mpp_um = features[:, feature_names.index("mpp_um")]
+    return _sigmoid(raw + np.log(np.where(mpp_um > COARSE_UM, model.odds["coarse"], model.odds["fine"])))
 
 
 def rule_score(features: Float, feature_names: tuple[str, ...]) -> Float:

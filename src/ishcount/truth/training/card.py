@@ -30,9 +30,9 @@ candidates it holds.
 **Held out:** every fifth imaginary slide ({n_held_out}).
 """
 _LIMITS = """
-**Priors.** What is counted with multiplies the odds of red candidates by {fast_red}, and of either dye at
-more than 0.35 um/px, where scores come out low, by {coarse} instead; chosen on phantoms of
-`ishcount simulate` so that one cut serves all. The table and the plot above are without them.
+**Priors.** What is counted with multiplies the odds of candidates by {fine}, at more than 0.35 um/px, where
+scores come out low, by {coarse}; chosen on phantoms of `ishcount simulate`. The table and the plot above are
+without them.
 
 **Limits.** No real chromogenic RNA ISH slide was available; dots were only ever drawn. DAB and melanin
 lie 7 degrees apart, less than slides differ among themselves, and JPEG with halved chroma takes 12 to 20
