@@ -18,8 +18,8 @@ import unicodedata
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +158,37 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table as Parquet (zstd, fixed row groups): equal tables give equal bytes."""
-    import pyarrow as pa
+    write_parquet_parts(path, [table])
+
+
+def write_parquet_parts(path: Path, parts: Iterable[pd.DataFrame]) -> None:
+    """Write a table that comes in consecutive parts, at least one: the bytes do not tell where they were cut.
+
+    In memory are one part and one row group.
+    """
     import pyarrow.parquet as pq
 
-    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata({})
-    with replacing(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    with replacing(path) as temporary, ExitStack() as closing:
+        writer = None
+        for group in _row_groups(parts):
+            if writer is None:
+                writer = closing.enter_context(pq.ParquetWriter(temporary, group.schema, compression="zstd"))
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+
+
+def _row_groups(parts: Iterable[pd.DataFrame]) -> Iterator[Any]:
+    """Arrow tables of `ROW_GROUP_ROWS` rows, the last of what is left; at least one, if without rows."""
+    import pyarrow as pa
+
+    held, is_first = None, True
+    for part in parts:
+        arrow = pa.Table.from_pandas(part, preserve_index=False).replace_schema_metadata({})
+        held = arrow if held is None else pa.concat_tables([held, arrow])
+        while held.num_rows >= ROW_GROUP_ROWS:
+            yield held.slice(0, ROW_GROUP_ROWS).combine_chunks()  # pages must not end where parts do
+            held, is_first = held.slice(ROW_GROUP_ROWS), False
+    if held is not None and (held.num_rows or is_first):
+        yield held.combine_chunks()
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

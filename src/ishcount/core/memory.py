@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
+from typing import Any
 
 # Of glibc's mallopt: where a mapping of its own begins (32 MB is the most it takes), what is kept at the top
 # of the heap, what is asked for beyond a need.
@@ -36,3 +38,11 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def let_go(array: Any) -> None:
+    """Take an array on disk (`core.files.map_array`) out of memory; it comes back where it is read again."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    if array is not None and hasattr(mmap, "MADV_DONTNEED"):
+        array.madvise(mmap.MADV_DONTNEED)

@@ -150,7 +150,9 @@ class TissueMap:
         named = {name: (name,) for name in own} | ({"viable": VIABLE} if set(own) & set(VIABLE) else {})
         found = {"tissue": self._sizes(tissue, outline, lost)}
         for name, members in named.items():  # one after the other: masks of a large slide take 40 MB each
-            here = np.array([own in members for own in self.compartment_names])[self.compartment]
+            here = np.zeros(tissue.shape, np.bool_)
+            for member in set(members) & set(self.compartment_names):
+                here |= self.compartment == self.compartment_names.index(member)
             found[name] = self._sizes(tissue & here, outline & here, lost)
         return found
 
@@ -183,8 +185,11 @@ class TissueMap:
 
     def artefact_masks(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Name -> mask of each kind of artefact that is there."""
-        masks = {kind.name.lower(): self.kind == kind for kind in ARTEFACTS}
-        return {name: mask for name, mask in masks.items() if mask.any()}
+        masks = {}
+        for kind in ARTEFACTS:  # one after the other: masks of a large slide take 40 MB each
+            if np.any(mask := self.kind == kind):
+                masks[kind.name.lower()] = mask
+        return masks
 
     def artefact_areas_mm2(self) -> dict[str, float]:
         """Name -> area in mm2 of each kind of artefact that is there."""

@@ -162,7 +162,7 @@ def _density_panel(
     marker: str,
     kernel_sd_um: float,
 ) -> None:
-    positive = cells[cells[f"{marker}_positive"].astype(bool)]
+    positive = cells.loc[cells[f"{marker}_positive"].astype(bool), ["x_um", "y_um"]]
     x_um, y_um = positive["x_um"].to_numpy(float), positive["y_um"].to_numpy(float)
     heat = density_map(x_um, y_um, size_um=size_um, tissue=tissue, kernel_sd_um=kernel_sd_um)
     one_cell = 1e6 / (
@@ -219,8 +219,9 @@ def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _resized(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.uint16]:
     import cv2
 
-    numbers = np.asarray(mask).astype(np.uint16)
-    return np.asarray(cv2.resize(numbers, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST), np.uint16)
+    plain = np.asarray(mask)
+    plain = plain.view(np.uint8) if plain.dtype == np.bool_ else plain.astype(np.uint16, copy=False)
+    return np.asarray(cv2.resize(plain, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST), np.uint16)
 
 
 def _outline(
@@ -264,7 +265,7 @@ def _draw_artefacts(
 
 def _draw_positive(axes: Axes, cells: pd.DataFrame, marker: str, index: int, um_per_px: float) -> Any:
     """The positive cells of one marker; returns its legend entry."""
-    positive = cells[cells[f"{marker}_positive"].astype(bool)]
+    positive = cells.loc[cells[f"{marker}_positive"].astype(bool), ["x_um", "y_um"]]
     style: dict[str, Any] = {
         "marker": MARKER_SHAPES[index % len(MARKER_SHAPES)],
         "facecolors": MARKER_COLOURS[index % len(MARKER_COLOURS)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,24 +58,34 @@ def _feature(
 
 def _polygons(mask: Mask, factor: int) -> list[list[list[list[int]]]]:
     """Outer ring and holes of each piece (joined by edges)."""
-    pieces, n = ndimage.label(mask)
-    if n == 0:
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
         return []
-    outer = _rings(pieces, n, factor)
+    corner = int(rows[0]), int(cols[0])
+    mask = mask[corner[0] : rows[-1] + 1, corner[1] : cols[-1] + 1]
+    pieces, n = ndimage.label(mask)
+    polygons = [[ring] for ring in _rings(pieces, range(1, n + 1), factor, corner)]
     gaps, n_gaps = ndimage.label(np.pad(~mask, 1, constant_values=True), structure=np.ones((3, 3), int))
-    gaps = gaps[1:-1, 1:-1]
-    inside = list(range(2, n_gaps + 1))  # gap 1 holds the padded corner: all that is outside
-    polygons = [[ring] for ring in outer]
-    for gap, ring in zip(
-        inside, _rings(np.where(np.isin(gaps, inside), gaps, 0), n_gaps, factor, inside), strict=True
-    ):
-        row, col = np.argwhere(gaps == gap)[0]
+    gaps = np.ascontiguousarray(gaps[1:-1, 1:-1])
+    gaps[gaps == 1] = 0  # gap 1 holds the padded corner: all that is outside
+    within = np.flatnonzero(gaps)
+    first = within[np.unique(gaps.ravel()[within], return_index=True)[1]]  # cell of each gap
+    for place, ring in zip(first, _rings(gaps, range(2, n_gaps + 1), factor, corner), strict=True):
+        row, col = divmod(int(place), mask.shape[1])
         polygons[pieces[row - 1, col] - 1].append(ring)
     return polygons
 
 
-def _rings(labels: NDArray[Any], n: int, factor: int, ids: list[int] | None = None) -> list[list[list[int]]]:
-    wanted = np.arange(1, n + 1) if ids is None else np.array(ids, np.int64)
-    traced = trace_contours(labels.astype(np.uint32), wanted, factor=factor)
+def _rings(
+    labels: NDArray[np.int32], ids: Sequence[int], factor: int, corner: tuple[int, int]
+) -> list[list[list[int]]]:
+    """The outer ring of each label; `corner`: row and column of the labels' first cell."""
+    traced = trace_contours(
+        labels.view(np.uint32),
+        np.array(ids, np.int64),
+        factor=factor,
+        origin_row=corner[0],
+        origin_col=corner[1],
+    )
     rings = [traced.ring(place).tolist() for place in range(len(traced))]
     return [[*ring, ring[0]] for ring in rings]

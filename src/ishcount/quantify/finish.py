@@ -1,7 +1,7 @@
-"""After the blocks: owners over the whole slide, copies, cells, ids, labels, tables, pictures and the
-summary.
+"""After the blocks: owners over the whole slide, cells, ids, labels, tables, pictures and the summary.
 
-Partial files are read and labels painted by rows of blocks, so memory grows with the slide's tables only.
+Partial files are read, labels painted and dots written by rows of blocks. What grows with the slide is the
+table of cells and some 30 bytes of each dot (`quantify.dot_table`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import pandas as pd
 
 from ishcount.core import files, tables
 from ishcount.core.flags import Flag
+from ishcount.core.memory import give_back, let_go
 from ishcount.core.tissue_map import TissueMap
 from ishcount.quantify.artefacts import without_artefacts
 from ishcount.quantify.divide import divided
+from ishcount.quantify.dot_table import Owners, copies_of_dots, known_of_dots, text, write_dots
 from ishcount.quantify.job import Plan, SlideJob, read_overview_picture, read_plan
-from ishcount.quantify.measure import DOT_COLUMNS, NUCLEUS_COLUMNS, Measured, measure
+from ishcount.quantify.measure import NUCLEUS_COLUMNS, Measured, measure
 from ishcount.quantify.merge import with_damage
 from ishcount.quantify.summary import summarise
 from ishcount.quantify.write import write_pictures
 from ishcount.steps.cells import Ownership, find_owners
-from ishcount.steps.clusters import count_copies, measure_single
 from ishcount.steps.density import copy_score
 
 Array = npt.NDArray[Any]
-Owners = dict[Ownership, npt.NDArray[np.uint32]]
 RULES: tuple[Ownership, ...] = ("expectation_maximisation", "nearest", "nuclear")
 
 
@@ -38,25 +38,42 @@ def finish(job: SlideJob, n_threads: int = 1) -> dict[str, Any]:
     """Merge the blocks of a slide into its result folder; returns the summary, written last."""
     plan, tissue = divided(job, read_plan(job))
     tissue = without_artefacts(job, plan, with_damage(job, plan, tissue))
+    _rest(tissue)
     measured = measure(job, plan, tissue, n_threads=n_threads)
+    cells, summary = write_tables(job, plan, tissue, measured, n_threads)
+    _rest(tissue)
+    write_pictures(job, plan, tissue, read_overview_picture(job), cells, measured.outline_parts(), summary)
+    files.write_json(job.folder / "summary.json", summary)
+    for name in ("near", "dots", "outlines"):
+        shutil.rmtree(job.work / name, ignore_errors=True)
+    return summary
+
+
+def write_tables(
+    job: SlideJob, plan: Plan, tissue: TissueMap, measured: Measured, n_threads: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Write `dots.parquet` and `cells.parquet`; the cells and the summary."""
+    _rest(tissue)
     with ThreadPoolExecutor(n_threads) as threads:
         owners: Owners = dict(zip(RULES, threads.map(partial(owners_by, job, measured), RULES), strict=True))
-        dots = make_dots(job, measured, owners)
-        writing = [threads.submit(files.write_parquet, job.folder / "dots.parquet", dots)]
+        copies = copies_of_dots(job, measured)
+        writing = [threads.submit(write_dots, job, measured, owners, copies)]
+        dots = known_of_dots(job, measured, owners, copies)
         cells = make_cells(job, plan, tissue, measured, dots)
         writing.append(threads.submit(files.write_parquet, job.folder / "cells.parquet", cells))
         if n_threads == 1:
             wait(writing)
         summary = summarise(job, plan, tissue, cells, dots, owners)
-        write_pictures(
-            job, plan, tissue, read_overview_picture(job), cells, measured.outline_parts(), summary
-        )
         for table in writing:
             table.result()  # raises what went wrong
-    files.write_json(job.folder / "summary.json", summary)
-    for name in ("near", "outlines"):
-        shutil.rmtree(job.work / name, ignore_errors=True)
-    return summary
+    return cells, summary
+
+
+def _rest(tissue: TissueMap) -> None:
+    """Between stages: what they left behind is given back, hundreds of megabytes on a large slide."""
+    for raster in tissue.arrays().values():
+        let_go(raster)
+    give_back()
 
 
 def owners_by(job: SlideJob, measured: Measured, rule: Ownership) -> npt.NDArray[np.uint32]:
@@ -71,52 +88,6 @@ def joined(pieces: list[dict[str, Array]], names: tuple[str, ...]) -> dict[str, 
         name: np.concatenate([piece.pop(name) for piece in pieces]) if pieces else np.zeros(0)
         for name in names
     }
-
-
-def text(codes: Array, words: tuple[str, ...] | list[str]) -> pd.Series[Any]:
-    """A text column from the places of its words in a list."""
-    return pd.Series(pd.array(list(words), dtype="string").take(codes.astype(np.intp)))
-
-
-def make_dots(job: SlideJob, measured: Measured, owners: Owners) -> pd.DataFrame:
-    """`dots.parquet`: every candidate with its owner, copies, score and reason. Empties `measured.dots`."""
-    per_marker = [sum(len(p["score"]) for p in measured.dots.get(k, [])) for k in range(measured.n_markers)]
-    found = joined([piece for place in sorted(measured.dots) for piece in measured.dots[place]], DOT_COLUMNS)
-    n, marker = sum(per_marker), np.repeat(np.arange(len(per_marker)), per_marker)
-    copies = np.ones((3, n), np.uint16)
-    ends = np.cumsum(per_marker)
-    for start, stop in zip(ends - per_marker, ends, strict=True):
-        mine = slice(int(start), int(stop))
-        isolated = found["reason"][mine] == 0
-        isolated[isolated] = _alone(
-            found["x_um"][mine][isolated], found["y_um"][mine][isolated], job.params.clusters.isolation_um
-        )
-        integrated, area = found["integrated_od"][mine], found["area_um2"][mine]
-        single = measure_single(integrated, area, isolated, job.params.clusters)
-        copies[:, mine] = count_copies(integrated, area, single, job.params.clusters)
-    owner = owners[job.params.cells.ownership]
-    table = {
-        "dot_id": np.arange(1, n + 1, dtype=np.uint32),
-        "marker": text(marker, [name for name, _ in job.markers]),
-        "n_copies": copies[0],
-        "copies_low": copies[1],
-        "copies_high": copies[2],
-        "cell_id": owner,
-        "in_nucleus": (owners["nuclear"] == owner) & (owner > 0),
-        "reason": text(found.pop("reason"), tables.DOT_REASONS),
-        **found,
-    }
-    return tables.check(pd.DataFrame(table), tables.DOTS)
-
-
-def _alone(x_um: Array, y_um: Array, distance_um: float) -> npt.NDArray[np.bool_]:
-    from scipy.spatial import cKDTree
-
-    if len(x_um) == 0:
-        return np.zeros(0, np.bool_)
-    points = np.column_stack([x_um, y_um])
-    nearest = cKDTree(points).query(points, k=2)[0][:, 1]
-    return np.asarray(nearest > distance_um)
 
 
 def make_cells(
@@ -137,13 +108,12 @@ def make_cells(
     flags = columns["flags"].astype(np.uint32)
     for marker, _ in job.markers:
         mine = dots.loc[dots["marker"] == marker, ["cell_id", "score", "n_copies", "in_nucleus"]]
-        owner = mine["cell_id"].to_numpy().astype(np.int64)
-        score, copies = mine["score"].to_numpy(), mine["n_copies"].to_numpy().astype(np.int64)
+        owner, score, copies, in_nucleus = (mine[name].to_numpy() for name in mine.columns)
         counted = score >= np.float32(job.params.density.dot_cut)
         best = copy_score(owner, score, copies, n, job.params.density.min_dots)
         per_cell = {
             "dots": np.bincount(owner[counted], minlength=n + 1)[1:],
-            "dots_nucleus": np.bincount(owner[counted & mine["in_nucleus"].to_numpy()], minlength=n + 1)[1:],
+            "dots_nucleus": np.bincount(owner[counted & in_nucleus], minlength=n + 1)[1:],
             "copies": np.bincount(owner[counted], copies[counted], minlength=n + 1)[1:],
             "score": best,
             "positive": best >= np.float32(job.params.density.dot_cut),

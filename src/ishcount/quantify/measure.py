@@ -36,18 +36,30 @@ DOT_COLUMNS = ("x_um", "y_um", "area_um2", "peak_od", "integrated_od", "score", 
 _HARD_REASONS = {RegionKind.FOLD: "fold", RegionKind.PEN: "ink", RegionKind.BLUR: "blur"}
 
 
-@dataclass
-class Measured:
-    """Columns of cells and dots; dots lie by marker, then in the order of the slide.
+@dataclass(frozen=True)
+class DotPart:
+    """The dots of one marker in one row of blocks: on disk but for their scores.
 
-    nuclei: pieces of `NUCLEUS_COLUMNS` (compartment as its place in the map's names). dots: for each marker
-    pieces of `DOT_COLUMNS`. areas: int32 pixels of nucleus and cell by cell id. near, outlines: files.
+    columns: file of `DOT_COLUMNS`. near: file of the nuclei near them.
     """
 
-    n_markers: int
+    marker: int
+    row: int
+    columns: Path
+    near: Path
+    score: npt.NDArray[np.float32]
+
+
+@dataclass
+class Measured:
+    """Columns of cells; where the dots are.
+
+    nuclei: pieces of `NUCLEUS_COLUMNS` (compartment as its place in the map's names). dots: parts by row,
+    then marker. areas: int32 pixels of nucleus and cell by cell id. outlines: files.
+    """
+
     nuclei: list[dict[str, Array]] = field(default_factory=list)
-    dots: dict[int, list[dict[str, Array]]] = field(default_factory=dict)
-    near: dict[int, list[Path]] = field(default_factory=dict)
+    dots: list[DotPart] = field(default_factory=list)
     outlines: list[Path] = field(default_factory=list)
     nucleus_area_px: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(1, np.int32))
     cell_area_px: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(1, np.int32))
@@ -63,12 +75,15 @@ class Measured:
         """How many cells there is room for."""
         return len(self.nucleus_area_px) - 1
 
+    def dot_parts(self) -> list[DotPart]:
+        """The dots in the order of their table: by marker, then from the top of the slide."""
+        return sorted(self.dots, key=lambda part: (part.marker, part.row))
+
     def near_parts(self) -> Iterator[Near]:
-        """Ids and distances (n, 6) of the nuclei near the dots and the dots' scores, piece by piece."""
-        for place in range(self.n_markers):
-            for path, dots in zip(self.near.get(place, []), self.dots.get(place, []), strict=True):
-                ids, distances = files.map_array(path)
-                yield np.array(ids), np.array(distances).view(np.float32), dots["score"]
+        """Ids and distances (n, 6) of the nuclei near the dots and the dots' scores, part by part."""
+        for part in self.dot_parts():
+            ids, distances = files.map_array(part.near)
+            yield np.array(ids), np.array(distances).view(np.float32), part.score
 
     def outline_parts(self) -> Iterator[Contours]:
         """Outlines of all nuclei in the order of their ids, piece by piece."""
@@ -82,7 +97,7 @@ def measure(job: SlideJob, plan: Plan, tissue: TissueMap, *, n_threads: int = 1)
 
     The blocks of a row are shared among `n_threads`: the compiled steps let go of Python's lock.
     """
-    measured = Measured(len(job.markers))
+    measured = Measured()
     if job.outputs == "tables":
         _all_rows(job, plan, tissue, measured, None, n_threads)
         return measured
@@ -286,12 +301,14 @@ def _keep_dots(
     columns = judge_place(row.dots, tissue, job)
     for place in range(len(job.markers)):
         mine = slice(*np.searchsorted(row.dots.marker, (place, place + 1)))
-        path = job.work / "near" / f"{place}-{row.row:05d}.npy"
-        files.write_array(path, near[:, mine], synced=False)
-        measured.near.setdefault(place, []).append(path)
-        measured.dots.setdefault(place, []).append(
-            {name: np.array(columns[name][mine]) for name in DOT_COLUMNS}
-        )
+        name = f"{place}-{row.row:05d}"
+        part = DotPart(
+            place, row.row, job.work / "dots" / f"{name}.npz", job.work / "near" / f"{name}.npy",
+            np.array(columns["score"][mine]),
+        )  # fmt: skip
+        files.write_array(part.near, near[:, mine], synced=False)
+        files.write_arrays(part.columns, {name: columns[name][mine] for name in DOT_COLUMNS})
+        measured.dots.append(part)
 
 
 def judge_place(dots: Dots, tissue: TissueMap, job: SlideJob) -> dict[str, Array]:

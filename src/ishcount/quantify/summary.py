@@ -156,7 +156,7 @@ def _marker(
         "expected_false_per_mm2": false_per_mm2,
         "n_candidates": len(mine),
         "n_pigment_or_dots": n_doubtful,
-        "rejected": {str(k): int(v) for k, v in sorted(mine["reason"].value_counts().items()) if k},
+        "rejected": {str(k): int(v) for k, v in sorted(mine["reason"].value_counts().items()) if k and v},
         "sensitivity": _sensitivity(marker, cells, dots, regions, owners),
         "flags": [name for name in names(bits).split(";") if name],
     }

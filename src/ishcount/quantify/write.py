@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ishcount.core import files
+from ishcount.core.memory import let_go
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.outputs.contours import Contours
 from ishcount.outputs.tissue_geojson import tissue_geojson
@@ -32,9 +33,9 @@ def write_pictures(
         for place, name in enumerate(tissue.compartment_names)
         if name
     }
-    regions = tissue_geojson(
-        tissue.section, inside, compartments, tissue.artefact_masks(), factor=tissue.factor_px
-    )
+    artefacts = tissue.artefact_masks()
+    regions = tissue_geojson(tissue.section, inside, compartments, artefacts, factor=tissue.factor_px)
+    del compartments
     files.write_json(job.folder / "tissue.geojson", regions)
     if job.outputs == "tables":
         return
@@ -57,12 +58,13 @@ def write_pictures(
         slide_width_um=width_um,
         tissue=inside,
         sections=tissue.section,
-        artefacts=tissue.artefact_masks(),
+        artefacts=artefacts,
         cells=cells,
         markers=markers,
         title=job.slide_id,
         notes=_notes(summary),
     )
+    let_go(overview)
     write_density_picture(
         job.folder / "density.png",
         slide_width_um=width_um,

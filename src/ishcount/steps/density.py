@@ -70,8 +70,12 @@ def copy_score(
 
     It is the highest cut at which the cell would still hold k copies. cell_id: owner of each dot, 0 for none.
     """
-    owner = np.asarray(cell_id, np.int64)
+    owner = np.asarray(cell_id, np.intp)
     values = np.asarray(score, np.float32)
+    if k == 1:  # that of its best dot: none stands for less than a copy
+        best = np.zeros(n_cells + 1, np.float32)
+        np.maximum.at(best, owner, values)
+        return best[1:]
     copies = np.asarray(n_copies, np.int64)
     held = np.flatnonzero((owner > 0) & (values > 0))  # a copy of score 0 leaves the cell's score at 0
     order = held[np.lexsort((-values[held], owner[held]))]
@@ -164,7 +168,7 @@ def densities_from_tables(
     rows, positives = [], {}
     for marker in markers:
         marker_cut = decisions.cuts.get(marker, cut)
-        mine = dots[dots["marker"] == marker]
+        mine = dots.loc[dots["marker"] == marker, ["cell_id", "score", "n_copies"]]
         evidence = _Evidence(mine, len(cells), marker_cut, min_dots)
         positives[marker] = decisions.positive(marker, cell_id, evidence.positive(min_dots))
         for region in regions.itertuples():
