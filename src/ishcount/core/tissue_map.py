@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ishcount.core.decisions import VIABLE
+from ishcount.core.memory import let_go
 from ishcount.core.units import PixelSize
 
 Array = npt.NDArray[Any]
@@ -32,6 +33,7 @@ class RegionKind(IntEnum):
     EXCLUDED = 10
 
 
+BAND_ROWS = 512  # of the raster looked at together where masks of all of it would add up
 ARTEFACTS = tuple(kind for kind in RegionKind if kind > RegionKind.HOLE)
 
 
@@ -59,11 +61,15 @@ class TissueMap:
     epidermis_mm: float | None = None
     flags: int = 0
 
-    def n_px(self, mask: Array) -> int:
-        """Level-0 pixels under a mask, exactly: cells at the right and lower edge may cover fewer."""
+    def n_px(self, mask: Array, first_row: int = 0) -> int:
+        """Level-0 pixels under a mask, exactly: cells at the right and lower edge may cover fewer.
+
+        mask: (h, w) of the raster, or its rows from `first_row` on.
+        """
         if mask.size == 0:
             return 0
-        last_row = self.height_px - (mask.shape[0] - 1) * self.factor_px
+        above = (first_row + mask.shape[0] - 1) * self.factor_px
+        last_row = min(self.factor_px, self.height_px - above)
         last_col = self.width_px - (mask.shape[1] - 1) * self.factor_px
         in_row = np.count_nonzero(mask[:, :-1], axis=1) * self.factor_px + mask[:, -1] * last_col
         return int(in_row[:-1].sum() * self.factor_px + in_row[-1] * last_row)
@@ -140,29 +146,46 @@ class TissueMap:
 
     def areas(self) -> dict[str, dict[str, float]]:
         """compartment -> area_mm2, area_low_mm2, area_high_mm2, outline_mm2; `tissue` first."""
-        tissue, outline = self.kind == RegionKind.TISSUE, self.section > 0
-        lost = (outline & ~tissue) & (self.kind > RegionKind.HOLE)
-        own = [
-            name
-            for place, name in enumerate(self.compartment_names)
-            if name and np.any(tissue & (self.compartment == place))
-        ]
-        named = {name: (name,) for name in own} | ({"viable": VIABLE} if set(own) & set(VIABLE) else {})
-        found = {"tissue": self._sizes(tissue, outline, lost)}
-        for name, members in named.items():  # one after the other: masks of a large slide take 40 MB each
-            here = np.zeros(tissue.shape, np.bool_)
-            for member in set(members) & set(self.compartment_names):
-                here |= self.compartment == self.compartment_names.index(member)
-            found[name] = self._sizes(tissue & here, outline & here, lost)
-        return found
-
-    def _sizes(self, mask: Array, outline: Array, lost: Array) -> dict[str, float]:
+        n_names = len(self.compartment_names)
+        pixels = np.zeros((n_names + 2, 4), np.int64)  # of each compartment, of `viable` and of all tissue
+        for first in range(0, len(self.kind), BAND_ROWS):  # masks of a large slide take 40 MB each
+            band = slice(first, first + BAND_ROWS)
+            for place, members in enumerate([[name] for name in self.compartment_names] + [VIABLE, None]):
+                pixels[place] += self._n_px_of(members, band)
+            self.let_go()
+        own = [place for place in range(n_names) if self.compartment_names[place] and pixels[place, 0]]
+        named = {"tissue": n_names + 1} | {self.compartment_names[place]: place for place in own}
+        if set(named) & set(VIABLE):
+            named["viable"] = n_names
+        kinds = ("area_mm2", "area_low_mm2", "area_high_mm2", "outline_mm2")
         return {
-            "area_mm2": self.area_mm2(mask),
-            "area_low_mm2": self.area_mm2(mask & self.low),
-            "area_high_mm2": self.area_mm2(mask | (self.high & outline & ~lost)),
-            "outline_mm2": self.area_mm2(outline),
+            name: {
+                kind: self.pixel_size.area_mm2(int(n)) for kind, n in zip(kinds, pixels[place], strict=True)
+            }
+            for name, place in named.items()
         }
+
+    def _n_px_of(self, members: Sequence[str] | None, band: slice) -> list[int]:
+        """Level-0 pixels of tissue in some rows, with the threshold moved either way, and of the outline.
+
+        members: names of the compartments they lie in (None: any).
+        """
+        kind, outline = self.kind[band], self.section[band] > 0
+        tissue = kind == RegionKind.TISSUE
+        may_be = self.high[band] & outline & (tissue | (kind <= RegionKind.HOLE))
+        if members is not None:
+            here = np.isin(
+                self.compartment[band],
+                [place for place, name in enumerate(self.compartment_names) if name in members],
+            )
+            tissue, outline, may_be = tissue & here, outline & here, may_be & here
+        masks = (tissue, tissue & self.low[band], tissue | may_be, outline)
+        return [self.n_px(mask, band.start) for mask in masks]
+
+    def let_go(self) -> None:
+        """Take rasters that lie on disk out of memory; they come back where they are looked at again."""
+        for raster in self.arrays().values():
+            let_go(raster)
 
     def sections(self) -> list[dict[str, Any]]:
         """Number, areas and centre of each section."""
@@ -171,7 +194,10 @@ class TissueMap:
             here = self.section == number
             if not here.any():
                 continue
-            row, col = (float(index.mean()) + 0.5 for index in np.nonzero(here))
+            row, col = (
+                float(np.arange(len(n)) @ n / n.sum()) + 0.5
+                for n in (np.count_nonzero(here, axis=axis) for axis in (1, 0))
+            )
             found.append(
                 {
                     "section": number,

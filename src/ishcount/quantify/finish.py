@@ -17,7 +17,7 @@ import pandas as pd
 
 from ishcount.core import files, tables
 from ishcount.core.flags import Flag
-from ishcount.core.memory import give_back, let_go
+from ishcount.core.memory import give_back
 from ishcount.core.tissue_map import TissueMap
 from ishcount.quantify.artefacts import without_artefacts
 from ishcount.quantify.divide import divided
@@ -63,6 +63,7 @@ def write_tables(
         writing.append(threads.submit(files.write_parquet, job.folder / "cells.parquet", cells))
         if n_threads == 1:
             wait(writing)
+        give_back()
         summary = summarise(job, plan, tissue, cells, dots, owners)
         for table in writing:
             table.result()  # raises what went wrong
@@ -71,8 +72,7 @@ def write_tables(
 
 def _rest(tissue: TissueMap) -> None:
     """Between stages: what they left behind is given back, hundreds of megabytes on a large slide."""
-    for raster in tissue.arrays().values():
-        let_go(raster)
+    tissue.let_go()
     give_back()
 
 

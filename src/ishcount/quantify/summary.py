@@ -47,14 +47,15 @@ def summarise(
         "training_prevalence": training_prevalence(job.params.evidence),
         "primary_area": job.params.density.primary_area,
     }
-    areas = tissue.areas()
-    damaged = tissue.artefact_areas_mm2().get(RegionKind.DAMAGED.name.lower(), 0.0)
+    areas, blocks = tissue.areas(), tissue_blocks(tissue)
+    sections, artefacts = tissue.sections(), tissue.artefact_areas_mm2()
+    tissue.let_go()
     doubts = names(tissue.flags).split(";")  # what the blocks showed, beside what was known before
     flags = [*filter(None, plan.flags), *(name for name in doubts if name and name not in plan.flags)]
+    damaged = artefacts.get(RegionKind.DAMAGED.name.lower(), 0.0)
     if damaged and Flag.DAMAGED_TILES.name not in flags:
         flags.append(str(Flag.DAMAGED_TILES.name))
     regions = pd.DataFrame([{"compartment": name, **entry} for name, entry in areas.items()])
-    blocks = tissue_blocks(tissue)
     rows = densities_from_tables(
         cells, dots, regions, cut=counting["dot_cut"], min_dots=counting["min_dots"],
         params=job.params.density, training_prevalence=counting["training_prevalence"], blocks=blocks,
@@ -74,8 +75,8 @@ def summarise(
         "tissue_area_mm2": areas["tissue"]["area_mm2"],
         "area_low_mm2": areas["tissue"]["area_low_mm2"],
         "area_high_mm2": areas["tissue"]["area_high_mm2"],
-        "sections": tissue.sections(),
-        "artefacts": tissue.artefact_areas_mm2(),
+        "sections": sections,
+        "artefacts": artefacts,
         "n_cells": len(cells),
         "epidermis_mm": tissue.epidermis_mm,
         "compartments": areas,

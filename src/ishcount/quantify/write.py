@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ishcount.core import files
-from ishcount.core.memory import let_go
+from ishcount.core.memory import give_back
 from ishcount.core.tissue_map import RegionKind, TissueMap
 from ishcount.outputs.contours import Contours
 from ishcount.outputs.tissue_geojson import tissue_geojson
@@ -64,7 +65,8 @@ def write_pictures(
         title=job.slide_id,
         notes=_notes(summary),
     )
-    let_go(overview)
+    gc.collect()  # figures hold themselves
+    give_back()
     write_density_picture(
         job.folder / "density.png",
         slide_width_um=width_um,
