@@ -16,6 +16,7 @@ from pathlib import Path
 from measured import about_machine, job_of, peak_mb
 
 from ishcount.quantify import SlideJob, count_block, finish, prepare
+from ishcount.quantify.divide import divide
 
 
 def planned(job: SlideJob) -> tuple[list[str], float]:
@@ -40,12 +41,14 @@ def measure(side: int, share: float, folder: Path) -> None:
     job = job_of(slide, folder, "all")
     plan_mb, (keys, megapixels) = peak_mb(planned, job)
     count_mb, _ = peak_mb(counted, job, keys)
+    divide_mb, _ = peak_mb(divide, job)
     finish_mb, n_cells = peak_mb(finished, job)
     summary = json.loads((job.folder / "summary.json").read_text("utf-8"))
     candidates = summary["markers"]["IFNG"]["n_candidates"]
     print(
         f"{side:7d} x {side:<7d} {megapixels:7.0f} MP of tissue, {n_cells} cells, {candidates} candidates: "
-        f"planning {plan_mb:.0f} MB, counting {count_mb:.0f} MB, finishing {finish_mb:.0f} MB",
+        f"planning {plan_mb:.0f} MB, compartments {divide_mb:.0f} MB, counting {count_mb:.0f} MB, "
+        f"finishing {finish_mb:.0f} MB",
         flush=True,
     )
 

@@ -139,9 +139,8 @@ def rows(engine: Engine, job: SlideJob, sheet_rows: SheetRows) -> pd.DataFrame:
 def counting() -> Engine:
     """The engine that counts slides."""
     from ishcount.quantify.block import block_path, count_block
-    from ishcount.quantify.divide import divide
 
-    return Engine(_digest, _prepare, _prepared, block_path, divide, count_block, _finish, _rows)
+    return Engine(_digest, _prepare, _prepared, block_path, _divide, count_block, _finish, _rows)
 
 
 def _digest(slide: str, cache: dict[str, str]) -> str:
@@ -156,6 +155,13 @@ def _prepare(job: SlideJob) -> tuple[Sequence[str], float]:
     made = prepare(job)
     give_back()
     return made.keys, made.megapixels
+
+
+def _divide(job: SlideJob) -> None:
+    from ishcount.quantify.divide import divide
+
+    divide(job)
+    give_back()
 
 
 def _prepared(job: SlideJob) -> tuple[Sequence[str], float]:
