@@ -107,6 +107,11 @@ def _per_state(state: str) -> Figure:
     return _pooled("dot_free", "by_state", state, "false_per_mm2")
 
 
+def _count_in(state: str) -> Line:
+    """How far the count is off in tissue of one state: where states differ, so do groups of patients."""
+    return within(f"... {state}", _pooled("positives", "by_state", state, "count_error"), None, None, None)
+
+
 def _state_difference(cell: dict[str, Rows]) -> float | None:
     inflamed, normal = _per_state("inflamed")(cell), _per_state("normal")(cell)
     return None if inflamed is None or normal is None else inflamed - normal
@@ -178,6 +183,8 @@ LINES = (
     ),
     at_least("copies per cell, r", _mean("positives", lambda row: row["copies_correlation"]), 0.9, 0.8, None),
     within("count of positive cells, 15 %", _pooled("positives", "count_error"), None, None, None),
+    _count_in("normal"),
+    _count_in("inflamed"),
     within("estimated_per_mm2 at 0.3 %", _rarest, 0.05, 0.10, 0.25),
     within("estimated_per_mm2 at 2 %", _estimated("share_2"), 0.05, 0.10, 0.25),
     within("estimated_per_mm2 at 15 %, with background dots", _estimated("positives"), 0.05, 0.10, 0.25),
