@@ -70,8 +70,9 @@ def _on_glass(absorbs: Mask, neutral: Mask, cell_um: float) -> Mask:
             continue
         ring = labels[box] == place
         disc = ndimage.binary_fill_holes(ring)
-        thin = ring.sum() < MAX_RING_FILL * disc.sum() and _at_the_rim(ring, disc)
-        if _is_round(disc) and thin and (~absorbs[box][disc]).mean() > 0.5:
+        if not _is_round(disc) or ring.sum() >= MAX_RING_FILL * disc.sum() or not _at_the_rim(ring, disc):
+            continue
+        if (~absorbs[box][disc]).mean() > 0.5:
             found[box] |= disc
     return found
 
