@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.distance import distance_cells
+
 Mask = npt.NDArray[np.bool_]
 
 # A nucleus on the 4 um raster with its rim; 150 um2 are the least that makes a section.
@@ -34,7 +36,7 @@ def between_crumbs(tissue: Mask, free: Mask, *, cell_um: float) -> float:
     box = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
     reach = APART_UM / 2 / cell_um
     margin = int(np.ceil(reach)) + 1
-    near = ndimage.distance_transform_edt(~np.pad(crumbs[box], margin)) <= reach
-    closed: Any = ndimage.distance_transform_edt(np.pad(near, 1))[1:-1, 1:-1] > reach
+    near = distance_cells(~np.pad(crumbs[box], margin)) <= reach
+    closed: Any = distance_cells(np.pad(near, 1))[1:-1, 1:-1] > reach
     held = closed[margin:-margin, margin:-margin] & free[box]
     return float(held.sum() / tissue.sum())

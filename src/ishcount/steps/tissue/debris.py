@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.colours import least_of_colours, mean_of_colours, range_of_colours, shares_of_colours
+from ishcount.core.distance import distance_cells
+
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
@@ -48,16 +51,16 @@ def find_bubbles(od: Array, *, cell_um: float) -> Mask:
     absorbing channel too, which no dye of tissue does; it must be thin and have tissue around it. So the edge
     of a section is no rim, pale or dark.
     """
-    share = np.maximum(od, 0) / np.maximum(np.maximum(od, 0).sum(axis=-1, keepdims=True), 1e-3)
-    found = _on_glass(od.mean(axis=-1) > RIM_OD, np.ptp(share, axis=-1) < 0.12, cell_um)
-    least = od.min(axis=-1).astype(np.float32)
+    absorbs = mean_of_colours(od) > RIM_OD
+    found = _on_glass(absorbs, range_of_colours(shares_of_colours(od)) < 0.12, cell_um)
+    least = least_of_colours(od)
     levels = np.clip(np.rint(least * 200), 0, 255).astype(np.uint8)
     side = 2 * round(BUBBLE_UM[0] / cell_um) + 1
     usual = cv2.medianBlur(levels, max(3, min(side, 255))).astype(np.float32) / 200
     # A nucleus that touches a rim is fainter than it: what is one piece at its foot is two half-way up.
     for height_od in (DARK_RIM_OD, 2 * DARK_RIM_OD):
         rim = ndimage.binary_closing(least - usual > height_od, np.ones((3, 3)))
-        _over_tissue(found, rim, od, cell_um)
+        _over_tissue(found, rim, od, absorbs, cell_um)
     return found
 
 
@@ -77,13 +80,12 @@ def _on_glass(absorbs: Mask, neutral: Mask, cell_um: float) -> Mask:
     return found
 
 
-def _over_tissue(found: Mask, rim: Mask, od: Array, cell_um: float) -> None:
+def _over_tissue(found: Mask, rim: Mask, od: Array, absorbs: Mask, cell_um: float) -> None:
     """Lay into `found` what a thin, grey, closed `rim` encloses, rim included, where tissue lies around it.
 
     What is enclosed tells the shape: nuclei and pigment that touch the rim from without do not change it, and
     dents by those that touch it from within are filled.
     """
-    absorbs = od.mean(axis=-1) > RIM_OD
     labels, _ = ndimage.label(~rim)
     for place, box in enumerate(ndimage.find_objects(labels), start=1):
         if not _of_a_bubble(box, cell_um):
@@ -95,7 +97,7 @@ def _over_tissue(found: Mask, rim: Mask, od: Array, cell_um: float) -> None:
         thickness = max(2, round(MAX_RIM_SHARE * min(disc.shape)))
         margin = thickness + 4  # the rim begins one cell beyond the disc and ends `thickness` farther out
         window, whole = _grown_box(box, margin, rim.shape)
-        beyond = ndimage.distance_transform_edt(~np.pad(disc, margin)[whole])
+        beyond = distance_cells(~np.pad(disc, margin)[whole])
         around, edge = (beyond > thickness + 1) & (beyond <= margin), (beyond > 0) & rim[window]
         stands_alone = absorbs[window][around].mean() > MIN_TISSUE and rim[window][around].mean() < 0.5
         if stands_alone and _is_grey(od[window][edge & ~around], od[window][around]):
@@ -143,6 +145,6 @@ def _grown_box(box: Any, margin: int, shape: tuple[int, ...]) -> tuple[Any, Any]
 def _at_the_rim(ring: Mask, disc: Mask) -> bool:
     """Whether the dark cells lie along the disc's edge: those of pale tissue lie all over it."""
     padded = np.pad(disc, 1)
-    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    depth = distance_cells(padded)[1:-1, 1:-1]
     near = depth[ring] <= max(MAX_RIM_SHARE * min(disc.shape), 2.0)
     return bool(near.mean() >= 0.9)

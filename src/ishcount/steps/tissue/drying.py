@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.distance import distance_cells
 from ishcount.core.stain_model import REFERENCE
 
 Array = npt.NDArray[Any]
@@ -63,8 +64,8 @@ def find_dried_edge(od: Array, tissue: Mask, outline: Mask, *, cell_um: float) -
 
 def _depth_um(outline: Mask, cell_um: float) -> Array:
     """Distance from the outline; the picture's edge is none."""
-    padded = ndimage.distance_transform_edt(np.pad(outline, 1, mode="edge"))
-    return np.asarray(padded[1:-1, 1:-1] * cell_um, np.float32)
+    padded = distance_cells(np.pad(outline, 1, mode="edge"))
+    return np.asarray(padded[1:-1, 1:-1].astype(np.float64) * cell_um, np.float32)
 
 
 def _mean_of(plane: Array, half_cells: float) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.distance import distance_cells
 from ishcount.steps.tissue.glass import Glass, deviation
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ def find_extent(
     above = _with_texture(above, od, smooth, glass, cell_um2)
     above = fill_pinholes(above, pinhole_um2 / cell_um2)
     plateau = _plateau(smooth, above, rim_cells)
-    rim = ndimage.distance_transform_edt(above) <= rim_cells
+    rim = distance_cells(above) <= rim_cells
     middle, inner, outer = (above & ~(rim & (smooth < height * plateau)) for height in heights)
     return Extent(middle, inner, outer)
 
@@ -106,7 +107,7 @@ def _plateau(smooth: Array, above: Mask, rim_cells: float) -> Array:
 
     Geometric, because a few nuclei in pale stroma say nothing about the height of the stroma's edge.
     """
-    core = ndimage.distance_transform_edt(above) > rim_cells
+    core = distance_cells(above) > rim_cells
     reach = 2 * rim_cells
     weight = cv2.GaussianBlur(core.astype(np.float32), (0, 0), reach)
     height = np.log(np.maximum(smooth, LEAST_OD))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from ishcount.core.colours import mean_of_colours
 from ishcount.core.flags import Flag
 from ishcount.core.settings import Settings
 from ishcount.core.tissue_map import RegionKind, TissueMap
@@ -139,7 +140,7 @@ def _judged(
     kind[find_bubbles(od, cell_um=cell.mean_um)] = RegionKind.BUBBLE
     spread = params.edge_height_spread
     extent = find_extent(
-        np.where(kind > RegionKind.GLASS, 0, od.mean(axis=-1)).astype(np.float32),
+        np.where(kind > RegionKind.GLASS, 0, mean_of_colours(od)).astype(np.float32),
         glass,
         smooth_cells=cell.to_px(params.smooth_um),
         rim_cells=cell.to_px(params.rim_um),

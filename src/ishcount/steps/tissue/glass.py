@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ishcount.core.colours import least_of_colours, mean_of_colours, range_of_colours
 from ishcount.core.optical_density import median_colour, od_table
 
 Array = npt.NDArray[Any]
@@ -56,8 +57,8 @@ def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     grey, flat = np.empty(valid.shape, np.float32), np.empty(valid.shape, np.bool_)
     neutral = np.empty(valid.shape, np.bool_)
     for band, inner in bands(valid.shape, 1):
-        level = rgb[band].mean(axis=-1, dtype=np.float32)
-        spread = rgb[band].max(axis=-1) - rgb[band].min(axis=-1)
+        level = mean_of_colours(rgb[band].astype(np.float32))
+        spread = range_of_colours(rgb[band])
         even = (deviation(level, 3) < FLAT_LEVELS) & (level >= DARKEST_GLASS)
         place = slice(band.start + inner.start, band.start + inner.stop)
         grey[place], flat[place] = level[inner], even[inner]
@@ -88,7 +89,7 @@ def _tinted_cells(rgb: npt.NDArray[np.uint8], grey: Array, flat: Mask, valid: Ma
         return cells
     beyond = rgb - np.asarray(median_colour(rgb, cells), np.float32)
     brighter = valid & (beyond > MODE_REACH).any(axis=-1) & ~cells
-    cells &= np.ptp(beyond, axis=-1) <= NEUTRAL_LEVELS
+    cells &= range_of_colours(beyond) <= NEUTRAL_LEVELS
     widest = cv2.distanceTransform(np.pad(cells, 1).astype(np.uint8), cv2.DIST_L2, 3).max()
     believed = widest >= OPEN_CELLS and brighter.sum() <= MAX_BRIGHTER_SHARE * valid.sum()
     return cells if believed else np.zeros_like(cells)
@@ -122,7 +123,7 @@ def matter_window(glass: Glass) -> tuple[slice, slice]:
 
 def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
     """`flat` without pure white, which scanners fill in where they did not look, if other glass is there."""
-    looked = flat & (rgb.min(axis=-1) < 255)
+    looked = flat & (least_of_colours(rgb) < 255)
     return looked if looked.sum() >= MIN_CELLS and looked.sum() >= 0.02 * flat.sum() else flat
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.colours import mean_of_colours, range_of_colours, shares_of_colours
+from ishcount.core.distance import distance_cells
 from ishcount.steps.tissue.glass import deviation
 
 Array = npt.NDArray[Any]
@@ -41,15 +43,15 @@ def find_ink(od: Array, *, cell_um: float, min_area_um2: float) -> Mask:
     share = np.empty_like(od)  # the smoothed picture first, in the same memory
     for channel in range(3):
         share[..., channel] = cv2.GaussianBlur(od[..., channel], (0, 0), max(0.5, 4 / cell_um))
-    mean = share.mean(axis=-1)
-    np.maximum(share, 0, out=share)
-    share /= np.maximum(share.sum(axis=-1, keepdims=True), 1e-3)
+    mean = mean_of_colours(share)
+    shares_of_colours(share, out=share)
+    spread = range_of_colours(share)
     found = np.zeros(mean.shape, np.bool_)
     even = deviation(mean, 5) < 0.25 * mean
-    for core, fringe in (*_coloured(share, mean, even), *_black(share, mean, even)):
+    for core, fringe in (*_coloured(share, mean, even), *_black(spread, mean, even)):
         found |= _grown(core, fringe, min_area_um2 / cell_um**2, FRINGE_UM / cell_um)
-    fine = np.abs(od.mean(axis=-1) - mean) / np.maximum(mean, MIN_INK_OD / 2)
-    return _without_texture(found, mean, fine) | _pencil(share, mean, cell_um)
+    fine = np.abs(mean_of_colours(od) - mean) / np.maximum(mean, MIN_INK_OD / 2)
+    return _without_texture(found, mean, fine) | _pencil(spread, mean, cell_um)
 
 
 def _coloured(share: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
@@ -78,9 +80,8 @@ def _coloured(share: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
     ]
 
 
-def _black(share: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
+def _black(spread: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
     """(core, fringe) of black ink, and of ink that is thin, hence paler, but without any colour."""
-    spread = np.ptp(share, axis=-1)
     neutral = spread < 0.16
     return [
         (neutral & even & (mean > DARK_OD), neutral & (mean > 0.4 * DARK_OD)),
@@ -94,7 +95,7 @@ def _grown(core: Mask, fringe: Mask, min_cells: float, reach_cells: float) -> Ma
     core = (np.bincount(labels.ravel(), minlength=n + 1) >= min_cells)[labels] & core
     if not core.any():
         return core
-    near = (ndimage.distance_transform_edt(~core) <= reach_cells) & (fringe | core)
+    near = (distance_cells(~core) <= reach_cells) & (fringe | core)
     labels, n = ndimage.label(near, structure=np.ones((3, 3), int))
     joined = np.zeros(n + 1, np.bool_)
     joined[labels[core]] = True
@@ -119,16 +120,16 @@ def find_ink_rim(tissue: Mask, ink: Mask, *, cell_um: float) -> Mask:
         return np.zeros(ink.shape, np.bool_)
     radius = RIM_UM / cell_um
     both = np.pad(tissue, int(radius) + 2, mode="edge")
-    inner = ndimage.distance_transform_edt(both) > radius / 2
-    opened = ndimage.distance_transform_edt(~inner) <= radius / 2 if inner.any() else inner
+    inner = distance_cells(both) > radius / 2
+    opened = distance_cells(~inner) <= radius / 2 if inner.any() else inner
     side = int(radius) + 2
     thin = tissue & ~opened[side:-side, side:-side]
-    return np.asarray(thin & (ndimage.distance_transform_edt(~ink) <= radius))
+    return np.asarray(thin & (distance_cells(~ink) <= radius))
 
 
-def _pencil(share: Array, mean: Array, cell_um: float) -> Mask:
+def _pencil(spread: Array, mean: Array, cell_um: float) -> Mask:
     """Thin, long, neutral lines on glass."""
-    dark = (np.ptp(share, axis=-1) < 0.10) & (mean > 0.05)
+    dark = (spread < 0.10) & (mean > 0.05)
     labels, n = ndimage.label(dark, structure=np.ones((3, 3), int))
     found = np.zeros(dark.shape, np.bool_)
     if n == 0:

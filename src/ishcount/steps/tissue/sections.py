@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.distance import distance_cells
+
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
@@ -18,7 +20,7 @@ def number_sections(tissue: Mask, *, gap_cells: float, min_cells: float, min_sha
     Pieces less than `gap_cells` apart belong together. A section has a piece of at least `min_cells` cells
     and is at least `min_share` of the largest section; what is smaller is debris.
     """
-    near = ndimage.distance_transform_edt(~tissue) <= gap_cells / 2 if tissue.any() else tissue
+    near = distance_cells(~tissue) <= gap_cells / 2 if tissue.any() else tissue
     labels, n = ndimage.label(near, structure=np.ones((3, 3), int))
     labels = np.where(tissue, labels, 0)
     size = np.bincount(labels.ravel(), minlength=n + 1)
@@ -65,8 +67,8 @@ def fill_outlines(section: Array, *, mouth_cells: float) -> Array:
             for part, size in zip(box, section.shape, strict=True)
         )
         here = np.pad(section[rows, cols] == number, margin)
-        reach = ndimage.distance_transform_edt(~here) <= mouth_cells / 2
-        closed = ndimage.distance_transform_edt(np.pad(reach, 1))[1:-1, 1:-1] > mouth_cells / 2
+        reach = distance_cells(~here) <= mouth_cells / 2
+        closed = distance_cells(np.pad(reach, 1))[1:-1, 1:-1] > mouth_cells / 2
         filled = ndimage.binary_fill_holes(closed | here)[margin:-margin, margin:-margin]
         part = outline[rows, cols]
         part[filled & (part == 0)] = number

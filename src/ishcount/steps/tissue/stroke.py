@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.colours import mean_of_colours
+from ishcount.core.distance import distance_cells
+
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
@@ -45,7 +48,7 @@ def find_strokes(od: Array, *, cell_um: float) -> Mask:
     the hue of the nuclei is told from a dark epidermis only where it goes on over glass.
     """
     found = np.zeros(od.shape[:2], np.bool_)
-    mean = od.mean(axis=-1)
+    mean = mean_of_colours(od)
     smooth = cv2.GaussianBlur(mean, (0, 0), max(0.5, 4 / cell_um))
     even = (smooth > MIN_STROKE_OD) & (_texture(mean, smooth, cell_um) < MAX_TEXTURE)
     if not _sizes_um2(_opened(even), cell_um)[1].max(initial=0) >= MIN_CORE_UM2:
@@ -53,7 +56,7 @@ def find_strokes(od: Array, *, cell_um: float) -> Mask:
     low, matter = _between_nuclei(od, cell_um), smooth > MATTER_OD
     hue = np.median(low[matter], axis=0)
     hue /= max(float(np.linalg.norm(hue)), 1e-6)
-    height = low.mean(axis=-1)
+    height = mean_of_colours(low)
     turned = np.cos(np.radians(MIN_TURN_DEG)) * np.linalg.norm(low, axis=-1) > low @ hue
     core = _opened(even & turned & (height > MIN_STROKE_OD))
     most = _highest(mean - height, matter & ~core)
@@ -153,7 +156,7 @@ def _that_leave(strokes: Mask, matter: Mask, cell_um: float) -> Mask:
     labels, _ = ndimage.label(strokes, structure=np.ones((3, 3), int))
     for place, piece in enumerate(ndimage.find_objects(labels), start=1):
         stroke = labels[_around(piece, 1)] == place
-        wide = 2 * ndimage.distance_transform_edt(np.pad(stroke, 1, mode="edge")).max()
+        wide = 2 * distance_cells(np.pad(stroke, 1, mode="edge")).max()
         box = _around(piece, LEAVES * wide + 12 / cell_um + 1)
         stroke = labels[box] == place
         leaves = stroke & ~_within(matter[box] & ~_within(stroke, 12 / cell_um), LEAVES * wide)
@@ -171,4 +174,4 @@ def _around(piece: tuple[slice, ...], cells: float) -> tuple[slice, ...]:
 def _within(mask: Mask, reach: float) -> Mask:
     if not mask.any():
         return np.zeros(mask.shape, np.bool_)
-    return np.asarray(ndimage.distance_transform_edt(~mask) <= reach)
+    return np.asarray(distance_cells(~mask) <= reach)
