@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.colours import mean_of_colours
+from ishcount.core.distance import distance_cells
+
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
@@ -44,7 +47,7 @@ def section_features(
     chosen = np.zeros_like(solid)
     chosen[::step, ::step] = solid[::step, ::step]
     if rim_um > 0:
-        inward = ndimage.distance_transform_edt(np.pad(outline, 1, mode="edge"))[1:-1, 1:-1]
+        inward = distance_cells(np.pad(outline, 1, mode="edge"))[1:-1, 1:-1]
         chosen |= solid & (inward * cell_um <= rim_um)
     planes = _Planes(chosen)
     turn = _fill(planes, np.maximum(od, 0), solid, outline, cell_um)
@@ -87,7 +90,7 @@ class _Planes:
 
 def _fill(planes: _Planes, od: Array, solid: Mask, outline: Mask, um: float) -> tuple[Array, Array]:
     """Add the features that need no context; the unit vector inwards (across, down) of each cell (h, w)."""
-    red, mean = od[..., 0], od.mean(axis=-1)
+    red, mean = od[..., 0], mean_of_colours(od)
     tint_red, tint = (_between_nuclei(plane, solid, um) for plane in (red, mean))
     nuclear = np.where(solid, np.maximum(red - tint_red, 0), 0)
     unit = max(float(np.quantile(nuclear[solid], NUCLEI_QUANTILE)), MIN_NUCLEAR_OD)
@@ -110,7 +113,7 @@ def _fill(planes: _Planes, od: Array, solid: Mask, outline: Mask, um: float) -> 
         planes[name] = share - float(np.median(share[solid]))
     for sigma in (12, 30, 80, 200):
         planes[f"s{sigma}"] = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), sigma / um)
-    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1].astype(np.float32) * um
+    inward = distance_cells(np.pad(outline, 1))[1:-1, 1:-1] * um
     planes["in"] = np.minimum(inward, DEEPEST_UM)
     planes["coh"] = _coherence(mean, solid, um)
     return _inwards(inward, um)

@@ -33,8 +33,8 @@ def depth_below(epidermis: Mask, dermis: Mask, cell_um: tuple[float, float]) -> 
     taken off either way. NaN where neither is known.
     """
     half = (cell_um[0] + cell_um[1]) / 4
-    below = ndimage.distance_transform_edt(~epidermis, sampling=cell_um) - half
-    above = ndimage.distance_transform_edt(~dermis, sampling=cell_um) - half
+    below = _distance_um(epidermis, cell_um) - half
+    above = _distance_um(dermis, cell_um) - half
     return np.asarray(np.where(dermis, below, np.where(epidermis, -above, np.nan)), np.float32)
 
 

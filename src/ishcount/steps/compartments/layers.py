@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.distance import distance_cells
 from ishcount.steps.compartments.features import section_features, smoothed
 from ishcount.steps.compartments.model import CLASSES, log_likelihoods
 from ishcount.steps.compartments.refine import refined
@@ -112,7 +113,7 @@ def _epithelium_named(
     """
     epithelium, horn = codes == EPIDERMIS, codes == CORNEUM
     # The picture's edge cuts the skin off and is no surface of it.
-    inward = ndimage.distance_transform_edt(np.pad(outline & ~horn, 1, mode="edge"))[1:-1, 1:-1] * cell_um
+    inward = distance_cells(np.pad(outline & ~horn, 1, mode="edge"))[1:-1, 1:-1] * cell_um
     labels, n = ndimage.label(epithelium)
     bands = _bands(labels, n, inward, horn, cell_um)
     wide = [smoothed(chances[..., kind - 1], epithelium, 20 / cell_um) for kind in (EPIDERMIS, ADNEXA)]
@@ -123,7 +124,7 @@ def _epithelium_named(
         piece = labels[box] == place
         face = piece & (inward[box] <= inward[box][piece].min() + FACE_UM)
         face |= piece & ndimage.binary_dilation(horn[box], iterations=2)
-        below = ndimage.distance_transform_edt(~face) * cell_um
+        below = distance_cells(~face) * cell_um
         usual = THICK * float(np.median(below[piece])) + FACE_UM
         more = (wide[0][box] >= wide[1][box]) & (below <= 2 * usual)
         found[box] |= piece & ((below <= usual) | more)
@@ -157,7 +158,7 @@ def _plausible(
     """Whether it is large enough, not nearly all there is, and epithelium for skin in general."""
     if epidermis.sum() * cell_um**2 < MIN_EPIDERMIS_UM2 or epidermis.sum() > MAX_SHARE * solid.sum():
         return False
-    deepest = ndimage.distance_transform_edt(np.pad(epidermis, 1, mode="edge")).max() * cell_um
+    deepest = distance_cells(np.pad(epidermis, 1, mode="edge")).max() * cell_um
     if 2 * deepest > MAX_THICK_UM:
         return False
     inside = epidermis[chosen]
@@ -172,7 +173,7 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
     A sliver of dermis on that side, shut off from the dermis, is pale epidermis where horn covers it, else
     horn: nothing else lies there.
     """
-    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    inward = distance_cells(np.pad(outline, 1))[1:-1, 1:-1]
     distance, nearest = ndimage.distance_transform_edt(codes != EPIDERMIS, return_indices=True)
     outer = inward <= inward[tuple(nearest)] + 1
     found = codes.copy()
@@ -183,7 +184,7 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
         touch = np.asarray(ndimage.minimum(distance, labels, np.arange(n + 1))) * cell_um <= 20
         is_horn = (share > 0.5) & touch
         if kind == DERMIS:
-            deepest = ndimage.distance_transform_edt(np.pad(codes == kind, 1))[1:-1, 1:-1]
+            deepest = distance_cells(np.pad(codes == kind, 1))[1:-1, 1:-1]
             width = 2 * np.asarray(ndimage.maximum(deepest, labels, np.arange(n + 1))) * cell_um
             is_horn &= width < MAX_SLIVER_UM
         changed = is_horn if kind == DERMIS else ~is_horn
@@ -201,7 +202,7 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
 
 def outside(epidermis: Mask, outline: Mask, cell_um: float) -> Mask:
     """What lies within half of a thin epidermis of it, on its outer side: going to it is going inwards."""
-    inward = ndimage.distance_transform_edt(np.pad(outline, 1))[1:-1, 1:-1]
+    inward = distance_cells(np.pad(outline, 1))[1:-1, 1:-1]
     distance, nearest = ndimage.distance_transform_edt(~epidermis, return_indices=True)
     outer = inward + 0.3 * distance <= inward[tuple(nearest)]
     return np.asarray(outer & ~epidermis & (distance * cell_um <= MAX_SLIVER_UM))
