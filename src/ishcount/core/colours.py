@@ -13,13 +13,17 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+def sum_of_colours(picture: Array, dtype: npt.DTypeLike | None = None) -> Array:
+    """Sum of the three colours, (h, w), in the picture's own type or another."""
+    red, green, blue = np.moveaxis(picture, -1, 0)
+    total = np.add(red, green, dtype=dtype)
+    return np.add(total, blue, out=total)
+
+
 def mean_of_colours(picture: Array) -> Array:
     """Mean of the three colours, (h, w), in the picture's own floating type."""
-    red, green, blue = np.moveaxis(picture, -1, 0)
-    total = red + green
-    total += blue
-    total /= 3
-    return np.asarray(total)
+    total = sum_of_colours(picture)
+    return np.divide(total, 3, out=total)
 
 
 def least_of_colours(picture: Array) -> Array:
@@ -39,8 +43,7 @@ def range_of_colours(picture: Array) -> Array:
 def shares_of_colours(od: Array, out: Array | None = None) -> Array:
     """What part of a picture's optical density lies in each colour, (h, w, 3); negative ones count as 0."""
     share = np.maximum(od, 0, out=out)
-    total = share[..., 0] + share[..., 1]
-    total += share[..., 2]
+    total = sum_of_colours(share)
     np.maximum(total, 1e-3, out=total)
     for colour in np.moveaxis(share, -1, 0):
         colour /= total

@@ -15,6 +15,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from ishcount.core.compiled import njit
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.settings import Settings
 
 Array = npt.NDArray[Any]
@@ -169,6 +170,6 @@ def find_blur(
 
 def _large(mask: Mask, min_cells: float) -> Mask:
     labels, n = ndimage.label(mask)
-    size = np.bincount(labels.ravel(), minlength=n + 1)
+    size = sizes_of_pieces(labels, n)
     size[0] = 0
     return np.asarray((size >= min_cells)[labels] & mask)

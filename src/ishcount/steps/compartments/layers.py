@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.connected import share_of_pieces, sizes_of_pieces
 from ishcount.core.distance import distance_cells
 from ishcount.steps.compartments.features import section_features, smoothed
 from ishcount.steps.compartments.model import CLASSES, log_likelihoods
-from ishcount.steps.compartments.refine import refined
+from ishcount.steps.compartments.refine import own_looks, refined
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -57,7 +58,9 @@ def find_layers(od: Array, solid: Mask, outline: Mask, cell_um: float) -> npt.ND
         return nothing
     features, chosen = section_features(od, solid, outline, cell_um, STEP, RIM_UM)
     general = np.exp(log_likelihoods(features))
-    chances = _spread(refined(features, general * PRIOR), chosen, solid, cell_um)
+    looks = own_looks(features)
+    del features
+    chances = _spread(refined(looks, general * PRIOR), chosen, solid, cell_um)
     codes = _most_likely(chances, solid)
     codes = _tidied(codes, solid, cell_um)
     codes = _epithelium_named(codes, chances, outline, cell_um)
@@ -76,15 +79,19 @@ def _spread(looked: Array, chosen: Mask, solid: Mask, cell_um: float) -> Array:
         plane = np.zeros(solid.shape, np.float32)
         plane[chosen] = looked[:, place]
         found[..., place] = cv2.GaussianBlur(plane, (0, 0), SMOOTH_UM / cell_um) / np.maximum(weight, 1e-4)
-    return found * solid[..., None]
+    found *= solid[..., None]
+    return found
 
 
 def _most_likely(chances: Array, solid: Mask) -> npt.NDArray[np.uint8]:
     """Epithelium is one kind here: epidermis and adnexa differ by place, not by look."""
-    joined = chances.copy()
-    joined[..., EPIDERMIS - 1] += joined[..., ADNEXA - 1]
-    joined[..., ADNEXA - 1] = 0
-    return np.where(solid, joined.argmax(axis=-1) + 1, 0).astype(np.uint8)
+    codes = np.zeros(solid.shape, np.uint8)
+    for row, inside in enumerate(solid):  # a row at a time: no copy of all chances
+        joined = chances[row].copy()
+        joined[:, EPIDERMIS - 1] += joined[:, ADNEXA - 1]
+        joined[:, ADNEXA - 1] = 0
+        codes[row] = np.where(inside, joined.argmax(axis=-1) + 1, 0)
+    return codes
 
 
 def _tidied(codes: npt.NDArray[np.uint8], solid: Mask, cell_um: float) -> npt.NDArray[np.uint8]:
@@ -94,7 +101,7 @@ def _tidied(codes: npt.NDArray[np.uint8], solid: Mask, cell_um: float) -> npt.ND
         if kind == HAIR:
             continue
         labels, n = ndimage.label(codes == kind)
-        size = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2
+        size = sizes_of_pieces(labels, n) * cell_um**2
         few = size < MIN_PIECE_UM2
         few[0] = False
         small |= few[labels]
@@ -129,7 +136,7 @@ def _epithelium_named(
         more = (wide[0][box] >= wide[1][box]) & (below <= 2 * usual)
         found[box] |= piece & ((below <= usual) | more)
     rest, n_rest = ndimage.label(epithelium & ~found)
-    size = np.bincount(rest.ravel(), minlength=n_rest + 1) * cell_um**2
+    size = sizes_of_pieces(rest, n_rest) * cell_um**2
     attached = np.bincount(rest[ndimage.binary_dilation(found)], minlength=n_rest + 1) > 0
     ridge = (size < MIN_ADNEXA_UM2) & attached  # the tip of a ridge
     ridge[0] = False
@@ -138,7 +145,7 @@ def _epithelium_named(
 
 def _bands(labels: Array, n: int, inward: Array, horn: Mask, cell_um: float) -> Mask:
     """Which of n pieces of epithelium run along the surface, bool (n + 1,)."""
-    size = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2
+    size = sizes_of_pieces(labels, n) * cell_um**2
     beside_horn = ndimage.binary_dilation(horn, iterations=3)
     near = (labels > 0) & (ndimage.minimum_filter(inward, size=3) <= SURFACE_UM)
     rim = near & ~ndimage.binary_erosion((labels > 0) & near)
@@ -179,14 +186,11 @@ def _horn_outside(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
     found = codes.copy()
     for kind, other in ((CORNEUM, DERMIS), (DERMIS, CORNEUM)):
         labels, n = ndimage.label(codes == kind)
-        size = np.bincount(labels.ravel(), minlength=n + 1)
-        share = np.bincount(labels.ravel(), weights=outer.ravel(), minlength=n + 1) / np.maximum(size, 1)
-        touch = np.asarray(ndimage.minimum(distance, labels, np.arange(n + 1))) * cell_um <= 20
-        is_horn = (share > 0.5) & touch
+        touches = share_of_pieces(distance * cell_um <= 20, labels, n) > 0
+        is_horn = (share_of_pieces(outer, labels, n) > 0.5) & touches
         if kind == DERMIS:
-            deepest = distance_cells(np.pad(codes == kind, 1))[1:-1, 1:-1]
-            width = 2 * np.asarray(ndimage.maximum(deepest, labels, np.arange(n + 1))) * cell_um
-            is_horn &= width < MAX_SLIVER_UM
+            deep = 2 * distance_cells(np.pad(codes == kind, 1))[1:-1, 1:-1] * cell_um >= MAX_SLIVER_UM
+            is_horn &= share_of_pieces(deep, labels, n) == 0
         changed = is_horn if kind == DERMIS else ~is_horn
         changed[0] = False
         found[changed[labels]] = other
@@ -216,7 +220,7 @@ def without_strip(codes: npt.NDArray[np.uint8], outline: Mask, cell_um: float) -
     """
     strip = (codes == DERMIS) & outside(codes == EPIDERMIS, outline, cell_um)
     labels, n = ndimage.label(strip)
-    size = np.bincount(labels.ravel(), minlength=n + 1)
+    size = sizes_of_pieces(labels, n)
     size[0] = 0
     kept = (size * cell_um**2 >= MIN_PIECE_UM2) & (size < MAX_STRIP_SHARE * (codes == DERMIS).sum())
     beside = [

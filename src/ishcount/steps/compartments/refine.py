@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ishcount.steps.compartments.model import CLASSES
+from ishcount.steps.compartments.model import CLASSES, ROWS
 
 Array = npt.NDArray[Any]
 
@@ -20,13 +20,17 @@ ROUNDS = 2
 KINDS = (("epidermis", "adnexa"), ("stratum_corneum",), ("dermis",))  # what may have a look of its own
 
 
-def refined(features: dict[str, Array], chances: Array, *, trust: float = TRUST) -> Array:
+def own_looks(features: dict[str, Array]) -> Array:
+    """The columns of `OWN`, float64 (n, 12)."""
+    return np.stack([features[name] for name in OWN], axis=-1).astype(np.float64)
+
+
+def refined(table: Array, chances: Array, *, trust: float = TRUST) -> Array:
     """Probabilities (n, 6) after two rounds of learning each kind's look from the cells that are surely so.
 
-    Dermis has two looks, pale and dense with nuclei. A kind without enough sure cells keeps its chances.
+    table: `own_looks` of the cells. Dermis has two looks, pale and dense with nuclei. A kind without enough sure cells keeps its chances.
     """
     chances = chances / chances.sum(axis=1, keepdims=True)
-    table = np.stack([features[name] for name in OWN], axis=-1).astype(np.float64)
     current = chances.astype(np.float64)
     for _ in range(ROUNDS):
         looks = [_look(table, current, kind) for kind in KINDS]
@@ -60,6 +64,9 @@ def _log_density(table: Array, group: Array) -> Array:
     chosen = table[group]
     covariance = np.cov(chosen, rowvar=False)
     covariance = 0.8 * covariance + 0.2 * np.diag(np.diag(covariance)) + 1e-4 * np.eye(table.shape[1])
-    away = table - chosen.mean(axis=0)
-    distance = np.einsum("nd,nd->n", away @ np.linalg.inv(covariance), away)
+    middle, inverse = chosen.mean(axis=0), np.linalg.inv(covariance)
+    distance = np.empty(len(table))
+    for first in range(0, len(table), ROWS):
+        away = table[first : first + ROWS] - middle
+        distance[first : first + ROWS] = np.einsum("nd,nd->n", away @ inverse, away)
     return np.asarray(-0.5 * (distance + np.linalg.slogdet(covariance)[1]))

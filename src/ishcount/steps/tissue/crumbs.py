@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.distance import distance_cells
 
 Mask = npt.NDArray[np.bool_]
@@ -27,7 +28,7 @@ def between_crumbs(tissue: Mask, free: Mask, *, cell_um: float) -> float:
     tissue, free: bool (h, w). Of use as doubt, not as tissue: where such dermis ends nobody can see.
     """
     labels, n = ndimage.label(tissue, structure=np.ones((3, 3), int))
-    few = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2 < MAX_CRUMB_UM2
+    few = sizes_of_pieces(labels, n) * cell_um**2 < MAX_CRUMB_UM2
     few[0] = False
     crumbs = few[labels]
     if not crumbs.any():

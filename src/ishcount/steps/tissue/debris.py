@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ishcount.core.colours import least_of_colours, mean_of_colours, range_of_colours, shares_of_colours
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.distance import distance_cells
 
 Array = npt.NDArray[Any]
@@ -38,7 +39,7 @@ def find_dust(od: Array, mask: Mask, *, cell_um: float) -> Mask:
     index = np.arange(1, n + 1)
     sums = np.stack([ndimage.sum_labels(np.maximum(od[..., k], 0), labels, index) for k in range(3)], -1)
     share = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-6)
-    size = np.bincount(labels.ravel(), minlength=n + 1)[1:] * cell_um**2
+    size = sizes_of_pieces(labels, n)[1:] * cell_um**2
     strong = sums.mean(axis=1) / np.maximum(size / cell_um**2, 1) > MIN_DUST_OD
     dust = (np.ptp(share, axis=1) < NEUTRAL_SHARE) & (size <= MAX_DUST_UM2) & strong
     return np.asarray(np.concatenate([[False], dust])[labels], np.bool_)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.distance import distance_cells
 from ishcount.core.stain_model import REFERENCE
 
@@ -58,7 +59,7 @@ def find_dried_edge(od: Array, tissue: Mask, outline: Mask, *, cell_um: float) -
     most = votes > 0.5 * np.maximum(near, 1e-6)
     found = tissue & most & (depth <= ends / np.maximum(votes, 1e-6))
     labels, n = ndimage.label(found)
-    large = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2 >= MIN_DRIED_UM2
+    large = sizes_of_pieces(labels, n) * cell_um**2 >= MIN_DRIED_UM2
     return np.asarray(found & large[labels])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.connected import share_of_pieces, sizes_of_pieces
 from ishcount.core.distance import distance_cells
 from ishcount.steps.tissue.glass import Glass, deviation
 
@@ -93,12 +94,12 @@ def _with_texture(above: Mask, od: Array, smooth: Array, glass: Glass, cell_um2:
     labels, n = ndimage.label(above, structure=np.ones((3, 3), int))
     if n == 0:
         return above
-    index = np.arange(1, n + 1)
-    rough = np.asarray(ndimage.mean(deviation(od, 3) > _flat_od(od, glass), labels, index)) > ROUGH_SHARE
-    strong = np.asarray(ndimage.median(smooth, labels, index)) > PALE_OD
-    small = np.bincount(labels.ravel(), minlength=n + 1)[1:] * cell_um2 < SMALL_UM2
-    seeded = np.asarray(ndimage.maximum(smooth, labels, index)) > np.where(small, SMALL_SEED_OD, SEED_OD)
-    kept = np.concatenate([[False], (rough | strong) & seeded])
+    rough = share_of_pieces(deviation(od, 3) > _flat_od(od, glass), labels, n) > ROUGH_SHARE
+    strong = share_of_pieces(smooth > PALE_OD, labels, n) > 0.5
+    small = sizes_of_pieces(labels, n) * cell_um2 < SMALL_UM2
+    seeded, surely = (share_of_pieces(smooth > least, labels, n) > 0 for least in (SEED_OD, SMALL_SEED_OD))
+    kept = (rough | strong) & np.where(small, surely, seeded)
+    kept[0] = False
     return np.asarray(kept[labels])
 
 
@@ -122,7 +123,7 @@ def fill_pinholes(mask: Mask, max_cells: float) -> Mask:
     gaps, n = ndimage.label(~mask)
     if n == 0:
         return mask
-    size = np.bincount(gaps.ravel(), minlength=n + 1)
+    size = sizes_of_pieces(gaps, n)
     border = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
     small = size <= max_cells
     small[border] = False

@@ -109,8 +109,9 @@ def find_tissue(
     for whole, plane in zip((kind, outline, low, high), found, strict=True):
         whole[window] = plane
     kind[~valid] = RegionKind.DAMAGED
-    free = (kind == RegionKind.GLASS) | (kind == RegionKind.HOLE)
-    doubtful = between_crumbs(kind == RegionKind.TISSUE, free, cell_um=cell.mean_um) > DOUBTFUL_SHARE
+    held = kind[window]
+    free = (held == RegionKind.GLASS) | (held == RegionKind.HOLE)
+    doubtful = between_crumbs(held == RegionKind.TISSUE, free, cell_um=cell.mean_um) > DOUBTFUL_SHARE
     return TissueMap(
         kind=kind,
         section=outline,

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ishcount.core.colours import least_of_colours, mean_of_colours, range_of_colours
+from ishcount.core.colours import least_of_colours, range_of_colours, sum_of_colours
 from ishcount.core.optical_density import median_colour, od_table
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+Light = npt.NDArray[np.uint16]  # sum of a cell's three colours, the place of its grey level:
+GREY_LEVELS = np.arange(3 * 255 + 1, dtype=np.float32) / 3
 
 # Light through glass is bright, nearly neutral and flat. Grey levels of block means over at least 64 pixels:
 # camera noise and JPEG leave under 1 level, the palest collagen at 4 um varies by 3 or more (measured on the
@@ -54,44 +56,46 @@ class Glass:
 def find_glass(rgb: npt.NDArray[np.uint8], valid: Mask) -> Glass:
     """Flat, bright, neutral cells about the brightest frequent grey level; without any, tinted ones if there
     nothing is brighter; else no glass."""
-    grey, flat = np.empty(valid.shape, np.float32), np.empty(valid.shape, np.bool_)
+    light, flat = np.empty(valid.shape, np.uint16), np.empty(valid.shape, np.bool_)
     neutral = np.empty(valid.shape, np.bool_)
     for band, inner in bands(valid.shape, 1):
-        level = mean_of_colours(rgb[band].astype(np.float32))
-        spread = range_of_colours(rgb[band])
+        total = sum_of_colours(rgb[band], np.uint16)
+        level = GREY_LEVELS[total]
         even = (deviation(level, 3) < FLAT_LEVELS) & (level >= DARKEST_GLASS)
         place = slice(band.start + inner.start, band.start + inner.stop)
-        grey[place], flat[place] = level[inner], even[inner]
-        neutral[place] = (spread <= NEUTRAL_LEVELS)[inner]
+        light[place], flat[place] = total[inner], even[inner]
+        neutral[place] = (range_of_colours(rgb[band]) <= NEUTRAL_LEVELS)[inner]
     flat &= valid
-    cells = _bright_cells(grey, _without_fill(flat & neutral, rgb), valid)
+    cells = _bright_cells(light, _without_fill(flat & neutral, rgb), valid)
     if not cells.any():
-        cells = _tinted_cells(rgb, grey, flat, valid)
+        cells = _tinted_cells(rgb, light, flat, valid)
     if not cells.any():
         white = np.percentile(rgb[valid], 99.9, axis=0) if valid.any() else np.full(3, 255.0)
         return Glass(_triple(white), False, cells)
     return Glass(_triple(median_colour(rgb, cells)), True, cells)
 
 
-def _bright_cells(grey: Array, flat: Mask, valid: Mask) -> Mask:
+def _bright_cells(light: Light, flat: Mask, valid: Mask) -> Mask:
     """Flat cells about the brightest frequent grey level, over uneven light."""
     few = max(2, min(MIN_CELLS, valid.sum() // 2))  # one cell is no evidence of glass
-    mode = _brightest_mode(grey[flat], max(few, MIN_SHARE * valid.sum()))
+    mode = _brightest_mode(light, flat, max(few, MIN_SHARE * valid.sum()))
     if mode is None:
-        return np.zeros(grey.shape, np.bool_)
-    return _follow_light(grey, flat, flat & (np.abs(grey - mode) <= MODE_REACH))
+        return np.zeros(light.shape, np.bool_)
+    return _follow_light(light, flat, flat & (np.abs(GREY_LEVELS - mode) <= MODE_REACH)[light])
 
 
-def _tinted_cells(rgb: npt.NDArray[np.uint8], grey: Array, flat: Mask, valid: Mask) -> Mask:
+def _tinted_cells(rgb: npt.NDArray[np.uint8], light: Light, flat: Mask, valid: Mask) -> Mask:
     """Flat cells of one hue, whatever it is, if they lie open and next to nothing is brighter; else none."""
-    cells = _bright_cells(grey, flat, valid)
+    cells = _bright_cells(light, flat, valid)
     if not cells.any():
         return cells
-    beyond = rgb - np.asarray(median_colour(rgb, cells), np.float32)
-    brighter = valid & (beyond > MODE_REACH).any(axis=-1) & ~cells
-    cells &= range_of_colours(beyond) <= NEUTRAL_LEVELS
+    glass, brighter = np.asarray(median_colour(rgb, cells), np.float32), 0
+    for band, _ in bands(cells.shape, 0):
+        beyond = rgb[band] - glass
+        brighter += int(np.count_nonzero(valid[band] & (beyond > MODE_REACH).any(axis=-1) & ~cells[band]))
+        cells[band] &= range_of_colours(beyond) <= NEUTRAL_LEVELS
     widest = cv2.distanceTransform(np.pad(cells, 1).astype(np.uint8), cv2.DIST_L2, 3).max()
-    believed = widest >= OPEN_CELLS and brighter.sum() <= MAX_BRIGHTER_SHARE * valid.sum()
+    believed = widest >= OPEN_CELLS and brighter <= MAX_BRIGHTER_SHARE * valid.sum()
     return cells if believed else np.zeros_like(cells)
 
 
@@ -127,24 +131,34 @@ def _without_fill(flat: Mask, rgb: npt.NDArray[np.uint8]) -> Mask:
     return looked if looked.sum() >= MIN_CELLS and looked.sum() >= 0.02 * flat.sum() else flat
 
 
-def _follow_light(grey: Array, flat: Mask, cells: Mask) -> Mask:
+def _follow_light(light: Light, flat: Mask, cells: Mask) -> Mask:
     """Flat cells on the quadratic surface through `cells`, grown outwards: light may fall off sideways."""
-    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in grey.shape)
-    level = np.maximum(grey, 1)
-    np.log(level, out=level)
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in light.shape)
+    level = np.log(np.maximum(GREY_LEVELS, 1))
     for _ in range(LIGHT_ROUNDS):
         n_cells = int(cells.sum())
         if n_cells < MIN_CELLS:
             return cells
-        row, col = np.divmod(np.flatnonzero(cells)[:: max(1, n_cells // 20_000)], grey.shape[1])
+        row, col = _every(cells, max(1, n_cells // 20_000))
         v, u = y[row], x[col]
-        terms = np.linalg.lstsq(_quadratic(u, v), level[row, col], rcond=None)[0]
+        terms = np.linalg.lstsq(_quadratic(u, v), level[light[row, col]], rcond=None)[0]
         beyond = (~cells).astype(np.uint8)
         near = cv2.distanceTransform(beyond, cv2.DIST_L1, 3, dstType=cv2.CV_8U) <= NEAR_CELLS
-        for band, _ in bands(grey.shape, 0):
-            surface = _surface(terms, x, y[band])
-            cells[band] = flat[band] & near[band] & (np.abs(level[band] - surface) <= MODE_REACH / 240)
+        for band, _ in bands(light.shape, 0):
+            off = np.abs(level[light[band]] - _surface(terms, x, y[band]))
+            cells[band] = flat[band] & near[band] & (off <= MODE_REACH / 240)
     return cells
+
+
+def _every(cells: Mask, step: int) -> tuple[Array, Array]:
+    """Rows and columns of every `step`-th cell of a mask in reading order."""
+    found, n_seen = [], 0
+    for band, _ in bands(cells.shape, 0):
+        places = np.flatnonzero(cells[band])
+        found.append(places[-n_seen % step :: step] + band.start * cells.shape[1])
+        n_seen += len(places)
+    row, col = np.divmod(np.concatenate(found), cells.shape[1])
+    return row, col
 
 
 def _triple(colour: Array) -> tuple[float, float, float]:
@@ -152,12 +166,14 @@ def _triple(colour: Array) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _brightest_mode(grey: Array, needed: float) -> float | None:
+def _brightest_mode(light: Light, flat: Mask, needed: float) -> float | None:
     """The peak of grey levels within reach of the brightest level round which at least `needed` cells lie.
 
     A peak, not the middle of the fullest reach, which lies between glass and flat pale dermis just below it.
     """
-    counts = np.bincount(np.rint(grey).astype(np.int64), minlength=256)[:256]
+    counts = np.zeros(256, np.int64)
+    for band, _ in bands(flat.shape, 0):
+        counts += np.bincount(np.rint(GREY_LEVELS[light[band][flat[band]]]).astype(np.int64), minlength=256)
     near = np.convolve(counts, np.ones(2 * MODE_REACH + 1, np.int64), mode="same")
     levels = np.flatnonzero(near >= needed)
     if len(levels) == 0:
@@ -200,8 +216,7 @@ def _level(od: Array, cells: Mask) -> None:
     """
     height, width = cells.shape
     y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (height, width))
-    places = np.flatnonzero(cells)
-    row, col = np.divmod(places[:: max(1, len(places) // 20_000)], width)
+    row, col = _every(cells, max(1, int(np.count_nonzero(cells)) // 20_000))
     seen = _quadratic(x[col], y[row])
     for channel in range(3):
         terms = np.linalg.lstsq(seen, od[row, col, channel], rcond=None)[0].astype(np.float32)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ishcount.core.colours import mean_of_colours, range_of_colours, shares_of_colours
+from ishcount.core.connected import share_of_pieces, sizes_of_pieces
 from ishcount.core.distance import distance_cells
 from ishcount.steps.tissue.glass import deviation
 
@@ -92,7 +93,7 @@ def _black(spread: Array, mean: Array, even: Mask) -> list[tuple[Mask, Mask]]:
 def _grown(core: Mask, fringe: Mask, min_cells: float, reach_cells: float) -> Mask:
     """Cores of at least `min_cells` cells with the fringe joined to them, no farther than `reach_cells`."""
     labels, n = ndimage.label(core, structure=np.ones((3, 3), int))
-    core = (np.bincount(labels.ravel(), minlength=n + 1) >= min_cells)[labels] & core
+    core = (sizes_of_pieces(labels, n) >= min_cells)[labels] & core
     if not core.any():
         return core
     near = (distance_cells(~core) <= reach_cells) & (fringe | core)
@@ -107,11 +108,11 @@ def _without_texture(found: Mask, mean: Array, fine: Array) -> Mask:
     labels, n = ndimage.label(mean > MIN_INK_OD / 2, structure=np.ones((3, 3), int))
     if n == 0:
         return found
-    index = np.arange(1, n + 1)
-    inked = np.asarray(ndimage.mean(found, labels, index)) > 0.2
-    smooth = np.asarray(ndimage.median(fine, labels, index)) < INK_TEXTURE
-    whole = np.concatenate([[False], inked & smooth])[labels]
-    return np.asarray(found | ndimage.binary_dilation(whole))
+    inked = share_of_pieces(found, labels, n) > 0.2
+    smooth = share_of_pieces(fine < INK_TEXTURE, labels, n) > 0.5
+    whole = inked & smooth
+    whole[0] = False
+    return np.asarray(found | ndimage.binary_dilation(whole[labels]))
 
 
 def find_ink_rim(tissue: Mask, ink: Mask, *, cell_um: float) -> Mask:
@@ -134,7 +135,7 @@ def _pencil(spread: Array, mean: Array, cell_um: float) -> Mask:
     found = np.zeros(dark.shape, np.bool_)
     if n == 0:
         return found
-    size = np.bincount(labels.ravel(), minlength=n + 1)
+    size = sizes_of_pieces(labels, n)
     for place, window in enumerate(ndimage.find_objects(labels), start=1):
         length = float(np.hypot(*(part.stop - part.start for part in window)))
         # 300 um long and on average under 25 um wide: fibres of dust are shorter, strands of tissue coloured.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.distance import distance_cells
 
 Array = npt.NDArray[Any]
@@ -23,7 +24,7 @@ def number_sections(tissue: Mask, *, gap_cells: float, min_cells: float, min_sha
     near = distance_cells(~tissue) <= gap_cells / 2 if tissue.any() else tissue
     labels, n = ndimage.label(near, structure=np.ones((3, 3), int))
     labels = np.where(tissue, labels, 0)
-    size = np.bincount(labels.ravel(), minlength=n + 1)
+    size = sizes_of_pieces(labels, n)
     size[0] = 0
     large = np.zeros(n + 1, np.bool_)
     large[labels[_pieces_of(tissue, min_cells)]] = True
@@ -36,7 +37,7 @@ def number_sections(tissue: Mask, *, gap_cells: float, min_cells: float, min_sha
 def _pieces_of(tissue: Mask, min_cells: float) -> Mask:
     """Pieces of at least `min_cells` cells: specks near each other make no section."""
     pieces, n = ndimage.label(tissue, structure=np.ones((3, 3), int))
-    return np.asarray((np.bincount(pieces.ravel(), minlength=n + 1) >= min_cells)[pieces] & tissue)
+    return np.asarray((sizes_of_pieces(pieces, n) >= min_cells)[pieces] & tissue)
 
 
 def reading_order(labels: Array, kept: Array) -> Array:

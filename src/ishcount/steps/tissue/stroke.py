@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ishcount.core.colours import mean_of_colours
+from ishcount.core.connected import sizes_of_pieces
 from ishcount.core.distance import distance_cells
 
 Array = npt.NDArray[Any]
@@ -90,7 +91,7 @@ def _opened(mask: Mask) -> Mask:
 def _sizes_um2(mask: Mask, cell_um: float) -> tuple[Array, Array]:
     """Numbered pieces (h, w) and the area of each number, 0 of what is none."""
     labels, n = ndimage.label(mask)
-    size = np.bincount(labels.ravel(), minlength=n + 1) * cell_um**2
+    size = sizes_of_pieces(labels, n) * cell_um**2
     size[0] = 0
     return labels, size
 
