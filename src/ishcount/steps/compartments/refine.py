@@ -28,7 +28,8 @@ def own_looks(features: dict[str, Array]) -> Array:
 def refined(table: Array, chances: Array, *, trust: float = TRUST) -> Array:
     """Probabilities (n, 6) after two rounds of learning each kind's look from the cells that are surely so.
 
-    table: `own_looks` of the cells. Dermis has two looks, pale and dense with nuclei. A kind without enough sure cells keeps its chances.
+    table: `own_looks` of the cells. Dermis has two looks, pale and dense with nuclei. A kind without
+    enough sure cells keeps its chances.
     """
     chances = chances / chances.sum(axis=1, keepdims=True)
     current = chances.astype(np.float64)
